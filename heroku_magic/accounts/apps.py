@@ -5,7 +5,6 @@ from __future__ import annotations
 import sys
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import datetime
 from typing import TYPE_CHECKING
 
 from heroku_magic.accounts.leftovers import (
@@ -15,7 +14,7 @@ from heroku_magic.accounts.leftovers import (
     temporary_app_name,
 )
 from heroku_magic.accounts.settings import APP_NAME
-from heroku_magic.accounts.tokens import end_of
+from heroku_magic.accounts.tokens import clock_time, end_of
 from heroku_magic.api.transport import QUOTA
 from heroku_magic.errors import ApiError, Forbidden, InvalidOptions, NotFound, Refused, Unreachable
 from heroku_magic.runs.exit_hooks import Step, at_end
@@ -257,7 +256,7 @@ def describe_drains(count: int) -> str:
 
 def _expiry(url: str) -> str:
     at = end_of(url)
-    return "" if at is None else f" until {datetime.fromtimestamp(at).astimezone():%H:%M on %Y-%m-%d}"
+    return "" if at is None else f" until {clock_time(at)}"
 
 
 def _sentence(said: str) -> str:

@@ -5,14 +5,13 @@ from __future__ import annotations
 import time
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import datetime
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from heroku_magic.accounts.apps import temporary
 from heroku_magic.accounts.leftovers import token_description
 from heroku_magic.accounts.secret_sources import NothingTyped, ask
-from heroku_magic.accounts.tokens import Kept, NoToken, find_token, forget, forget_cli, keep, read
+from heroku_magic.accounts.tokens import Kept, NoToken, clock_time, find_token, forget, forget_cli, keep, read
 from heroku_magic.api.client import HerokuClient
 from heroku_magic.api.host import base_url
 from heroku_magic.errors import (
@@ -144,10 +143,9 @@ def _drop_token(url: str) -> None:
     try:
         _revoke(made)
     except ApiError as error:
-        at = datetime.fromtimestamp(made.ends_at).astimezone()
         raise Unreachable(
             f"The token is forgotten here, but it could not be revoked: {error.said} It expires at "
-            f"{at:%H:%M on %Y-%m-%d}; in a new kernel %heroku destroy --leftovers revokes it."
+            f"{clock_time(made.ends_at)}; in a new kernel %heroku destroy --leftovers revokes it."
         ) from None
 
 

@@ -73,6 +73,11 @@ def end_of(url: str) -> float | None:
     return _kept[url].ends_at if url in _kept else None
 
 
+def clock_time(seconds: float) -> str:
+    """Return seconds since 1970 as this computer's clock and calendar show them, such as `14:05 on 2026-11-30`."""
+    return f"{datetime.fromtimestamp(seconds).astimezone():%H:%M on %Y-%m-%d}"
+
+
 def find_token(url: str) -> tuple[Secret, str]:
     """Return the token for an API host and where it was found.
 
@@ -103,8 +108,7 @@ def read(text: str, source: str) -> Secret:
 
 def _living(kept: Kept) -> Secret:
     if kept.ends_at is not None and time.time() >= kept.ends_at:
-        at = datetime.fromtimestamp(kept.ends_at).astimezone()
-        raise SettingsError(f"The token from {kept.source} expired at {at:%H:%M on %Y-%m-%d}. Log in again.")
+        raise SettingsError(f"The token from {kept.source} expired at {clock_time(kept.ends_at)}. Log in again.")
     return kept.token
 
 

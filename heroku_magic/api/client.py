@@ -83,8 +83,7 @@ class HerokuClient:
     def authorize(self, description: str, scope: Sequence[str], expires_in: int) -> Authorization:
         """Create an authorization, which has a new token. expires_in: seconds."""
         body = {"description": description, "scope": list(scope), "expires_in": expires_in}
-        url = rest.path("oauth", "authorizations")
-        return self._transport.send("POST", url, Authorization, body=body, retry_if=is_safe_to_retry)
+        return self._create(rest.path("oauth", "authorizations"), Authorization, body)
 
     def revoke(self, authorization: str) -> None:
         """Revoke an authorization and its token."""
@@ -102,7 +101,7 @@ class HerokuClient:
         """Create an app. After a lost response there is no retry: the app may exist."""
         given = {"name": name, "region": region, "stack": stack}
         body = {key: value for key, value in given.items() if value}
-        return self._transport.send("POST", rest.path("apps"), App, body=body, retry_if=is_safe_to_retry)
+        return self._create(rest.path("apps"), App, body)
 
     def destroy_app(self, app: str) -> None:
         """Destroy an app with all its resources."""
@@ -141,8 +140,7 @@ class HerokuClient:
 
     def rollback(self, app: str, release: str) -> Release:
         """Create a release from an earlier one, by its id."""
-        url = rest.path("apps", app, "releases")
-        return self._transport.send("POST", url, Release, body={"release": release}, retry_if=is_safe_to_retry)
+        return self._create(rest.path("apps", app, "releases"), Release, {"release": release})
 
     def slug(self, app: str, slug: str) -> Slug:
         """Return a slug by id."""
@@ -164,8 +162,7 @@ class HerokuClient:
     def create_build(self, app: str, source: Source, checksum: str, version: str) -> Build:
         """Start a build of an archive. After a lost response there is no retry: the build may be under way."""
         blob = {"url": source.get_url.reveal(), "checksum": checksum, "version": version}
-        url = rest.path("apps", app, "builds")
-        return self._transport.send("POST", url, Build, body={"source_blob": blob}, retry_if=is_safe_to_retry)
+        return self._create(rest.path("apps", app, "builds"), Build, {"source_blob": blob})
 
     def build(self, app: str, build: str) -> Build:
         """Return a build by id."""
@@ -200,16 +197,14 @@ class HerokuClient:
         response it raises Unreachable with `sent`, because a blind retry might be billed twice.
         """
         body = rest.dyno_request(command, env, size=size, time_to_live=time_to_live)
-        url = rest.path("apps", app, "dynos")
-        return self._transport.send("POST", url, Dyno, body=body, retry_if=is_safe_to_retry)
+        return self._create(rest.path("apps", app, "dynos"), Dyno, body)
 
     def attach_dyno(
         self, app: str, command: str, env: Mapping[str, str | Secret], *, size: str | None, time_to_live: int
     ) -> tuple[Dyno, Secret]:
         """Start a one-off dyno that waits for a client, and return it with the URL to connect to; as `create_dyno`."""
         body = rest.dyno_request(command, env, size=size, time_to_live=time_to_live, attach=True)
-        url = rest.path("apps", app, "dynos")
-        dyno = self._transport.send("POST", url, AttachedDyno, body=body, retry_if=is_safe_to_retry)
+        dyno = self._create(rest.path("apps", app, "dynos"), AttachedDyno, body)
         return dyno, dyno.attach_url
 
     def installation(self, app: str) -> InstallationProgress | None:
@@ -225,7 +220,7 @@ class HerokuClient:
         address = parse(self.base_url)
         if address is None or not address.is_loopback:
             return None
-        return self._get("/emulator/authority", Authority).certificate
+        return self._get(rest.path("emulator", "authority"), Authority).certificate
 
     def tls_context(self) -> ssl.SSLContext:
         """Return the TLS context that checks an attached dyno's certificate."""
@@ -233,8 +228,7 @@ class HerokuClient:
 
     def stop_dyno(self, app: str, dyno: str) -> None:
         """Ask Heroku to stop a dyno: SIGTERM, 30 seconds, SIGKILL."""
-        url = rest.path("apps", app, "dynos", dyno, "actions", "stop")
-        self._transport.send("POST", url, Any)
+        self._transport.send("POST", rest.path("apps", app, "dynos", dyno, "actions", "stop"), Any)
 
     def create_log_session(self, app: str, *, dyno: str, lines: int = BACKLOG, tail: bool = True) -> LogSession:
         """Open a log session of a dyno (`run.1234`), of a type (`run`), or of the whole app (an empty text)."""
@@ -248,3 +242,7 @@ class HerokuClient:
 
     def _get(self, url: str, expected: type[T], headers: Mapping[str, str] | None = None) -> T:
         return self._transport.send("GET", url, expected, headers=headers)
+
+    def _create(self, url: str, expected: type[T], body: Mapping[str, Any]) -> T:
+        """Send a POST whose repetition would create another one: it is retried only if nothing was created."""
+        return self._transport.send("POST", url, expected, body=body, retry_if=is_safe_to_retry)

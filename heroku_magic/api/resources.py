@@ -35,12 +35,6 @@ class AccountInfo(msgspec.Struct, frozen=True):
     email: str
 
 
-class Generation(msgspec.Struct, frozen=True):
-    """The platform that an app runs on: `cedar` or `fir`."""
-
-    name: str
-
-
 class Space(msgspec.Struct, frozen=True):
     """The private space that an app runs in."""
 
@@ -48,7 +42,10 @@ class Space(msgspec.Struct, frozen=True):
 
 
 class Named(msgspec.Struct, frozen=True):
-    """A resource that an app refers to by name: a region or a stack."""
+    """A resource that an app refers to by name: a region, a stack, or the generation of the platform.
+
+    Generations are `cedar` and `fir`: https://devcenter.heroku.com/articles/generations
+    """
 
     name: str
 
@@ -58,7 +55,7 @@ class App(msgspec.Struct, frozen=True):
 
     id: str
     name: str
-    generation: Generation | None = None
+    generation: Named | None = None
     space: Space | None = None
     region: Named | None = None
     stack: Named | None = None

@@ -62,7 +62,7 @@ class Transport:
         self.base_url = base_url
         self.token = token
         self._auth = _BearerAuth(token)
-        self._left = QUOTA
+        self.requests_left = QUOTA  # of the account in this hour, according to the API's last response
         self.begin_anew()
         begins_anew_after_fork(self)
 
@@ -71,11 +71,6 @@ class Transport:
         address = parse(self.base_url)
         # A sweep stops 50 dynos at once.
         self._session = _session(address.host if address else "", HTTPAdapter(pool_maxsize=64))
-
-    @property
-    def requests_left(self) -> int:
-        """How many requests the account had left in this hour, according to the API's last response."""
-        return self._left
 
     def close(self) -> None:
         """Close the connections."""
@@ -136,8 +131,8 @@ class Transport:
                 )
             )
             if (left := response.headers.get("RateLimit-Remaining", "")).isdecimal():
-                self._left = int(left)
-            if not response.ok:
+                self.requests_left = int(left)
+            if not 200 <= response.status_code < 300:
                 mask = Mask([self.token, *_secrets(body)])
                 raise rest.error(response.status_code, response.headers, response.content, mask, url)
             return rest.data(response.status_code, response.headers, response.content, expected), response.headers
@@ -158,21 +153,10 @@ def open_stream(url: Secret, *, accept: str, silence: float, offset: int = 0) ->
     silence: seconds without a byte after which a read times out. offset: the first byte to request; a
     host that ignores it answers 200.
     """
-    address = sent_by_api(url)
     headers = {"Accept": accept, "Cache-Control": "no-cache"}
     if offset:
         headers["Range"] = f"bytes={offset}-"
-    with _session(address.host, _ExactTarget(address.target)) as http:
-        response = _perform(
-            lambda: http.get(
-                address.origin,
-                headers=headers,
-                auth=_no_auth,
-                stream=True,
-                timeout=(CONNECT_TIMEOUT, silence),
-                allow_redirects=False,
-            )
-        )
+    response = _send_without_token("GET", url, headers, silence, stream=True)
     if response.status_code not in {requests.codes.ok, requests.codes.partial_content}:
         response.close()
         raise ApiError("The stream has ended.", status=response.status_code)
@@ -185,21 +169,29 @@ def put_blob(url: Secret, content: IO[bytes], size: int) -> None:
     The signature of the URL covers an empty content type:
     https://devcenter.heroku.com/articles/build-and-release-using-the-api#sources-endpoint
     """
-    address = sent_by_api(url)
     headers = {"Content-Type": "", "Content-Length": str(size)}
-    with _session(address.host, _ExactTarget(address.target)) as http:
-        response = _perform(
-            lambda: http.put(
-                address.origin,
-                data=content,
-                headers=headers,
-                auth=_no_auth,
-                timeout=(CONNECT_TIMEOUT, READ_TIMEOUT),
-                allow_redirects=False,
-            )
-        )
+    response = _send_without_token("PUT", url, headers, READ_TIMEOUT, data=content)
     if response.status_code != requests.codes.ok:
         raise Unreachable("The upload was rejected.", status=response.status_code)
+
+
+def _send_without_token(
+    method: str, url: Secret, headers: Mapping[str, str], read_timeout: float, **options: Any
+) -> requests.Response:
+    """Send a request to a URL of the API's, which is the secret."""
+    address = sent_by_api(url)
+    with _session(address.host, _ExactTarget(address.target)) as http:
+        return _perform(
+            lambda: http.request(
+                method,
+                address.origin,
+                headers=headers,
+                auth=_no_auth,
+                timeout=(CONNECT_TIMEOUT, read_timeout),
+                allow_redirects=False,
+                **options,
+            )
+        )
 
 
 class _BearerAuth(AuthBase):
@@ -282,16 +274,16 @@ def _perform(send: Callable[[], requests.Response]) -> requests.Response:
     except requests.exceptions.Timeout:
         failure = _unreachable(f"no response within {READ_TIMEOUT} s", sent=True)
     except requests.exceptions.ConnectionError as error:
-        refused = _never_connected(error)
+        refused = isinstance(_reason(error), NewConnectionError)
         failure = _unreachable("no connection" if refused else "the connection broke", sent=not refused)
     except requests.exceptions.RequestException as error:
         failure = _unreachable(type(error).__name__, sent=True)
     except OSError as error:  # a file of certificates, which `requests` looks for before it connects
-        failure = Unreachable(
+        failure = _failure(
             f"The request could not be prepared: {clipped(str(error), LINE)}. "
-            "Check the environment variables REQUESTS_CA_BUNDLE and CURL_CA_BUNDLE."
+            "Check the environment variables REQUESTS_CA_BUNDLE and CURL_CA_BUNDLE.",
+            sent=False,
         )
-        failure.sent = False
     except Exception as error:  # noqa: BLE001 - whatever it is, its frames hold the token and the body
         failure = _unreachable(type(error).__name__, sent=True)
     raise failure
@@ -310,9 +302,9 @@ def _secrets(body: Any) -> list[Secret]:
     return [secret for value in body.values() for secret in _secrets(value)] if isinstance(body, Mapping) else []
 
 
-def _never_connected(error: requests.exceptions.ConnectionError) -> bool:
-    reason = getattr(error.args[0], "reason", None) if error.args else None
-    return isinstance(reason, NewConnectionError)
+def _reason(error: requests.exceptions.RequestException) -> Exception | None:
+    """Return the error of urllib3 behind one of `requests`, if there is one."""
+    return getattr(error.args[0], "reason", None) if error.args else None
 
 
 def _proxy_failure(error: requests.exceptions.RequestException) -> Unreachable:
@@ -320,20 +312,18 @@ def _proxy_failure(error: requests.exceptions.RequestException) -> Unreachable:
 
     It may contain a password, and so may a message about it.
     """
-    reason = getattr(error.args[0], "reason", None) if error.args else None
-    cause = getattr(reason, "original_error", None)
+    cause = getattr(_reason(error), "original_error", None)
     if not isinstance(error, requests.exceptions.ProxyError):
         said = "its URL is not valid, or of a kind that is not supported"
     elif type(cause) is OSError:  # of http.client: the proxy's status
         said = clipped(str(cause), LINE)
     else:
         said = "no connection"
-    failure = Unreachable(
+    return _failure(
         f"The Platform API was not reached through the proxy ({said}); nothing was sent. Check the environment "
-        "variables HTTPS_PROXY and ALL_PROXY, or name the API's host in NO_PROXY."
+        "variables HTTPS_PROXY and ALL_PROXY, or name the API's host in NO_PROXY.",
+        sent=False,
     )
-    failure.sent = False
-    return failure
 
 
 def _tls_failure(error: requests.exceptions.SSLError) -> Unreachable:
@@ -343,18 +333,20 @@ def _tls_failure(error: requests.exceptions.SSLError) -> Unreachable:
         reason = getattr(reason, "reason", None) or (reason.args[0] if reason.args else None)
     if not isinstance(reason, BaseException):
         return _unreachable("the TLS connection broke", sent=True)
-    failure = Unreachable(
+    return _failure(
         "The TLS certificate of the API's host could not be verified; nothing was sent. Behind a company's proxy, set "
-        "REQUESTS_CA_BUNDLE to the file of its certificate authorities; else check the computer's date."
+        "REQUESTS_CA_BUNDLE to the file of its certificate authorities; else check the computer's date.",
+        sent=False,
     )
-    failure.sent = False
-    return failure
 
 
 def _unreachable(reason: str, *, sent: bool) -> Unreachable:
-    failure = Unreachable(
-        f"The Platform API does not answer ({reason}): check the network and https://status.heroku.com."
-    )
+    message = f"The Platform API does not answer ({reason}): check the network and https://status.heroku.com."
+    return _failure(message, sent=sent)
+
+
+def _failure(message: str, *, sent: bool) -> Unreachable:
+    failure = Unreachable(message)
     failure.sent = sent
     return failure
 

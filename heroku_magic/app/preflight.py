@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import time
-from datetime import datetime
 from typing import TYPE_CHECKING
 
-from heroku_magic.accounts.tokens import end_of
+from heroku_magic.accounts.tokens import clock_time, end_of
 from heroku_magic.errors import ApiError, SettingsError
 
 if TYPE_CHECKING:
@@ -33,11 +32,10 @@ class Preflight:
             self._is_checked = True
         if self._expires_at is None or time.time() + timeout < self._expires_at:
             return None
-        at = datetime.fromtimestamp(self._expires_at).astimezone()
         return (
-            f"Your token expires at {at:%H:%M on %Y-%m-%d}, before the time limit of this run. Until then the log and "
-            "Ctrl-C work; the dyno ends at its time limit. Get a new token with `heroku login`, or set a shorter "
-            "--timeout."
+            f"Your token expires at {clock_time(self._expires_at)}, before the time limit of this run. Until then the "
+            "log and Ctrl-C work; the dyno ends at its time limit. Get a new token with `heroku login`, or set a "
+            "shorter --timeout."
         )
 
     def _refuse_unreadable_log(self) -> None:

@@ -26,6 +26,7 @@ class AccountVerbs(VerbGroup):
         from heroku_magic.accounts.login import login
         from heroku_magic.accounts.secret_sources import NothingTyped
         from heroku_magic.accounts.settings import names_an_account
+        from heroku_magic.accounts.tokens import clock_time
 
         try:
             done = login(scope=line.options.get("scope", ()), expires=line.options.get("expires"))
@@ -34,7 +35,7 @@ class AccountVerbs(VerbGroup):
                 raise  # cells would not run on the embedded Heroku
             notify("No token. Cells run on the embedded Heroku.")
             return
-        until = f" until {datetime.fromtimestamp(done.ends_at).astimezone():%H:%M on %Y-%m-%d}" if done.ends_at else ""
+        until = f" until {clock_time(done.ends_at)}" if done.ends_at else ""
         notify(f"Logged in to {done.host} as {clean_line(done.email)} by {done.source}{until}.")
 
     def _logout(self, _: ParsedLine) -> None:

@@ -228,6 +228,17 @@ def test_a_redirect_is_not_followed_with_the_token(api, client):
     assert {path for _, path, _, _ in api.requests} == {"/apps/example"}
 
 
+@pytest.mark.parametrize("status", [302, 422, 500])
+def test_an_error_that_repeats_the_token_does_not_show_it(api, client, status):
+    for _ in range(4):
+        api.answer(status, {"id": "x", "message": f"Bad header: Bearer {TOKEN}."})
+
+    with pytest.raises(ApiError, match="Bad header") as caught:
+        client.app("example")
+
+    assert TOKEN not in str(caught.value) + caught.value.said
+
+
 def test_netrc_does_not_replace_the_token(api, client, tmp_path, monkeypatch):
     netrc = tmp_path / "netrc"
     netrc.write_text("machine 127.0.0.1 login me@example.com password other\n")
