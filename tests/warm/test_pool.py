@@ -431,6 +431,26 @@ def test_a_dyno_reads_a_function_once_unless_reading_opens_something(opens, call
     assert (readers[1:] == [pid for pid, _, _ in results[1:]]) == (calls == 4)
 
 
+def test_a_function_keeps_its_state_once_calls_share_a_process_because_of_an_import(server, heroku):
+    package = server.folder / "site-packages"
+    package.mkdir()
+    starts = "import threading, time\nthreading.Thread(target=time.sleep, args=(600,), daemon=True).start()\n"
+    (package / "starts_a_thread.py").write_text(starts)
+    heroku.set_config("PYTHONPATH", Secret(str(package)))
+    used = []
+
+    def use():
+        import starts_a_thread  # noqa: F401
+
+        used.append("once")
+        return len(used)
+
+    with heroku.pool(jobs=1) as pool:
+        counts = [pool.submit(use).result() for _ in range(4)]
+    heroku.unset_config("PYTHONPATH")
+    assert counts == [1, 1, 2, 3]
+
+
 def test_a_large_function_is_not_measured_for_an_error_that_nobody_gets(heroku, monkeypatch):
     large = os.urandom(100_000)
     with heroku.pool(jobs=1) as pool, monkeypatch.context() as patch:

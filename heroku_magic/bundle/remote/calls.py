@@ -74,6 +74,7 @@ class Parent:
         driver.main, driver._compile = _itself, functools.lru_cache(maxsize=2)(driver._compile)
         self._is_harmless = False  # to read the function of this call once for all calls
         self._functions = driver.RemoteCall
+        self._functions.keeps_state = keeps_state
         read, self._functions._read_function = self._functions._read_function, lambda call: self._read(read, call)
 
     def serve(self) -> int:
@@ -208,7 +209,6 @@ class Parent:
         self._check_fork()
         if self._keeps_state:
             self._imports.adopt()
-            self._functions.keeps_state = True
         else:
             self._functions.ready.clear()
 
@@ -243,7 +243,7 @@ class Parent:
             self._ending.append(self._spare.pid)
             self._spare = None
         if not self._keeps_state and (reason := self._imports.obstacle(self._front.fileno())):
-            self._keeps_state = True
+            self._keeps_state = self._functions.keeps_state = True
             self._notice = f"heroku_magic: calls share one process here and keep state, because an import {reason}.\n"
 
     def _set_environ(self, environ: dict[str, str]) -> None:
