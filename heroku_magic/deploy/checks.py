@@ -5,7 +5,8 @@ What the platform accepts is only a warning, however odd it is.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from collections import Counter
+from typing import TYPE_CHECKING
 
 from heroku_magic.deploy import buildpack, requirements, syntax
 from heroku_magic.deploy.commands import scripts, uses_python
@@ -21,53 +22,39 @@ if TYPE_CHECKING:
     from heroku_magic.platform_facts.procfile import Line
 
 
-class Process(NamedTuple):
-    """A process type that a Procfile declares."""
-
-    name: str
-    command: str
-
-
-def problems(names: Iterable[str], texts: Mapping[str, str]) -> list[str]:
-    """Return what is certain to fail. names: of all files of an app; texts: the content of the smaller ones."""
-    return [finding.text for finding in findings(names, texts) if finding.is_certain]
-
-
-def warnings(names: Iterable[str], texts: Mapping[str, str]) -> list[str]:
-    """Return what the platform accepts but may surprise. The parameters are those of `problems`."""
-    return [finding.text for finding in findings(names, texts) if not finding.is_certain]
-
-
 def findings(names: Iterable[str], texts: Mapping[str, str]) -> list[Finding]:
-    """Return both: what is certain to fail, and warnings. The parameters are those of `problems`."""
-    app = AppFiles(frozenset(names), texts)
-    declared, odd_lines = processes(texts.get("Procfile", ""))
-    found = [Finding(text, is_certain=False) for text in odd_lines]
+    """Return what is certain to fail, and what the platform accepts but may surprise.
+
+    names: of all files of an app; texts: the content of the smaller ones.
+    """
+    app, procfile = AppFiles(frozenset(names), texts), texts.get("Procfile", "")
+    declared = process_types(procfile)
+    found = [Finding(text, is_certain=False) for text in _procfile_warnings(procfile)]
     if "Procfile" not in app.names:
         expected = "it names the tasks, one `name: command` per line (%heroku init FOLDER writes one)."
         found.append(Finding(f"There is no Procfile: {expected}", is_certain=False))
     elif not declared:
         expected = "write each on a line of its own, as `name: command`."
         found.append(Finding(f"The Procfile declares no task: {expected}", is_certain=False))
-    if buildpack.is_python_app(app) or any(uses_python(process.command) for process in declared):
+    if buildpack.is_python_app(app) or any(map(uses_python, declared.values())):
         found += buildpack.findings(app)
         if "requirements.txt" in app.names:
             found += requirements.findings(app)
-    for process in declared:
-        found += _script_findings(app, process)
+    for name, command in declared.items():
+        found += _script_findings(app, name, command)
     is_decided = buildpack.is_in_charge(app)
     return [finding if is_decided else finding._replace(is_certain=False) for finding in found]
 
 
-def processes(procfile: str) -> tuple[list[Process], list[str]]:
-    """Return the process types that a Procfile declares, and a warning for each line that may surprise."""
+def _procfile_warnings(procfile: str) -> Iterator[str]:
+    """Yield a warning for each line, and each process type, that may surprise."""
     lines = list(procfile_lines(procfile))
-    names = [line.name for line in lines if line.name]
-    odd = list(filter(None, map(_line_warning, lines)))
-    odd += ["The Procfile is not UTF-8. Save it as UTF-8; the embedded Heroku reads no other."] * ("\ufffd" in procfile)
-    twice = [name for name in dict.fromkeys(names) if names.count(name) > 1]
-    odd += [f"Procfile: {name} is declared {names.count(name)} times; the last line counts." for name in twice]
-    return [Process(*entry) for entry in process_types(procfile).items()], odd
+    yield from filter(None, map(_line_warning, lines))
+    if "\ufffd" in procfile:
+        yield "The Procfile is not UTF-8. Save it as UTF-8; the embedded Heroku reads no other."
+    for name, count in Counter(line.name for line in lines if line.name).items():
+        if count > 1:
+            yield f"Procfile: {name} is declared {count} times; the last line counts."
 
 
 def _line_warning(line: Line) -> str:
@@ -83,15 +70,15 @@ def _line_warning(line: Line) -> str:
     return ""
 
 
-def _script_findings(app: AppFiles, process: Process) -> Iterator[Finding]:
-    """Yield the scripts of a command that are missing or do not parse."""
+def _script_findings(app: AppFiles, name: str, command: str) -> Iterator[Finding]:
+    """Yield the scripts of a process type's command that are missing or do not parse."""
     requested = buildpack.requested_python(app)
     minor = requested[1][1] if requested and requested[1][0] == 3 else None
-    for script in scripts(process.command):
+    for script in scripts(command):
         if not app.has(script.path):
-            missing = f"{process.name} runs `{clean_line(process.command[:80])}`, but there is no {script.path}."
+            missing = f"{name} runs `{clean_line(command[:80])}`, but there is no {script.path}."
             # A file of that name elsewhere may be on the PYTHONPATH that the app sets.
-            is_elsewhere = any(name.endswith(f"/{script.path.rpartition('/')[2]}") for name in app.names)
+            is_elsewhere = any(path.endswith(f"/{script.path.rpartition('/')[2]}") for path in app.names)
             yield Finding(clean_line(missing), script.is_certain and not is_elsewhere)
         elif script.path.endswith(".py") and (source := app.texts.get(script.path)) is not None:
             yield from _syntax_findings(script, source, minor)

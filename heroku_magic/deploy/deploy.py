@@ -124,11 +124,13 @@ class Deploy:
                 return self._nothing_built
         text = f"The build continues at Heroku and will be released: %heroku releases --app {self._app} shows it."
         if self._is_first:
-            text += (
-                " It is the app's first release: if the app has a web process, Heroku then starts and bills it. "
-                f"`heroku ps:scale web=0 --app {self._app}` in a terminal stops it."
-            )
+            text += f" It is the app's first release: if {self._web_is_billed}"
         return text
+
+    @property
+    def _web_is_billed(self) -> str:
+        stop = f"`heroku ps:scale web=0 --app {self._app}` in a terminal stops it."
+        return f"the app has a web process, Heroku then starts and bills it. {stop}"
 
     # -- in its own thread ------------------------------------------------------------------------
 
@@ -147,13 +149,12 @@ class Deploy:
             self._events.close()
 
     def _deploy(self) -> Deployed:
-        before = self._client.current_release(self._app)
+        before = self._release_before()
         if before and self._is_built(before):
             return self._facts(before, is_new=False)
         source = self._client.create_source()
         self._upload(source)
         version = self._archive.checksum.rpartition(":")[2][:12]
-        self._is_first = before is None or before.slug is None
         self._begin_building()
         build = self._started(source, version)
         try:
@@ -162,9 +163,12 @@ class Deploy:
         except ApiError as error:
             error.args = (f"{error} {self.give_up()}",)
             raise
-        if self._is_first:
-            self._scale_to_nothing()
-        return self._facts(release)
+        return self._concluded(release)
+
+    def _release_before(self) -> Release | None:
+        before = self._client.current_release(self._app)
+        self._is_first = before is None or before.slug is None
+        return before
 
     def _is_built(self, release: Release) -> bool:
         """Whether the release runs what was built from these very bytes."""
@@ -246,14 +250,19 @@ class Deploy:
         release = self._client.release(self._app, build.release.id)
         if release.output_stream_url:
             self._change("releasing")
-            self._follow(release.output_stream_url, lambda: self._is_pending(release.id))
+            self._follow(
+                release.output_stream_url, lambda: self._client.release(self._app, release.id).status == "pending"
+            )
             release = self._client.release(self._app, release.id)
-        if release.status == "failed":
-            raise self._failed("The release command failed")
         return release
 
-    def _is_pending(self, release: str) -> bool:
-        return self._client.release(self._app, release).status == "pending"
+    def _concluded(self, release: Release) -> Deployed:
+        """Return the facts of a new release, whose release command has ended."""
+        if release.status == "failed":
+            raise self._failed("The release command failed")
+        if self._is_first:
+            self._scale_to_nothing()
+        return self._facts(release)
 
     def _failed(self, what: str) -> BuildFailed:
         last = "".join(f"\n  {line}" for line in self._output[-LAST_LINES:])
@@ -261,9 +270,14 @@ class Deploy:
 
     def _scale_to_nothing(self) -> None:
         """Stop the web dyno that Heroku starts with the first deploy: an app must cost nothing until a cell runs."""
-        running = [kind.type for kind in self._client.formation(self._app) if kind.quantity]
+        try:
+            running = [kind.type for kind in self._client.formation(self._app) if kind.quantity]
+            if running:
+                self._client.scale(self._app, dict.fromkeys(running, 0))
+        except ApiError as error:
+            error.args = (f"{error} {self._app_name} is released: if {self._web_is_billed}",)
+            raise
         if running:
-            self._client.scale(self._app, dict.fromkeys(running, 0))
             self._note(f"{', '.join(running)} scaled to 0: nothing is billed until a cell runs")
 
     def _facts(self, release: Release, *, is_new: bool = True) -> Deployed:

@@ -47,22 +47,16 @@ class GitDeploy(Deploy):
         return message
 
     def _deploy(self) -> Deployed:
-        before = self._client.current_release(self._app)
+        before = self._release_before()
         with tempfile.TemporaryDirectory() as scratch:
             url = self._client.app(self._app).git_url
             environ = self._environ(url, Path(scratch))
             branch, pushed = self._remote_branch(url, environ)
             if pushed == self._commit.id:
                 return self._without_push(before)
-            self._is_first = before is None or before.slug is None
             self._change("uploading")
             self._push(url, branch, environ)
-        release = max(self._client.releases(self._app), key=lambda release: release.version)
-        if release.status == "failed":
-            raise self._failed("The release command failed")
-        if self._is_first:
-            self._scale_to_nothing()
-        return self._facts(release)
+        return self._concluded(max(self._client.releases(self._app), key=lambda release: release.version))
 
     def _without_push(self, current: Release | None) -> Deployed:
         """Return the facts of an app that has the commit already."""

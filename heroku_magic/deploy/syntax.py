@@ -8,7 +8,10 @@ import shutil
 import subprocess
 import sys
 import warnings
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 NOT_DECODED = "\udcff"  # stands for source that is not encoded as it says: Python cannot encode it, either
 _TIMEOUT = 10  # seconds
@@ -35,15 +38,11 @@ class SyntaxProblem(NamedTuple):
 def problem(source: str, minor: int | None) -> SyntaxProblem | None:
     """Return why source does not parse on Python 3.`minor`, or on this one if that is not at hand."""
     source = source.removeprefix("\ufeff")
-    if minor is not None and minor != sys.version_info.minor:
-        return _elsewhere(source, minor)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            compile(source, "", "exec", dont_inherit=True)
-    except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
-        return _problem(error, sys.version_info.minor, is_certain=minor is not None)
-    return None
+    here = sys.version_info.minor
+    if minor is None or minor == here:
+        is_certain = minor is not None
+        return _rejected(lambda: compile(source, "", "exec", dont_inherit=True), here, is_certain=is_certain)
+    return _elsewhere(source, minor)
 
 
 def _elsewhere(source: str, minor: int) -> SyntaxProblem | None:
@@ -64,18 +63,19 @@ def _elsewhere(source: str, minor: int) -> SyntaxProblem | None:
         if answered == minor:
             return SyntaxProblem(found[0], found[1], f"3.{minor}", is_certain=True) if found else None
     older = min(minor, sys.version_info.minor)
+    return _rejected(lambda: ast.parse(source, feature_version=(3, older)), older, is_certain=False)
+
+
+def _rejected(parse: Callable[[], object], minor: int, *, is_certain: bool) -> SyntaxProblem | None:
+    """Return why source is not parsed as that of Python 3.`minor`; None if it is."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            ast.parse(source, feature_version=(3, older))
-    except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
-        return _problem(error, older, is_certain=False)
-    return None
-
-
-def _problem(error: BaseException, minor: int, *, is_certain: bool) -> SyntaxProblem:
-    if isinstance(error, SyntaxError):
+            parse()
+    except SyntaxError as error:
         return SyntaxProblem(error.lineno, error.msg, f"3.{minor}", is_certain)
-    if isinstance(error, UnicodeError):  # no Python reads it
+    except UnicodeError:  # no Python reads it
         return SyntaxProblem(None, "it is not encoded as it says", f"3.{minor}", is_certain=True)
-    return SyntaxProblem(None, str(error), f"3.{minor}", is_certain)
+    except (ValueError, RecursionError, MemoryError) as error:
+        return SyntaxProblem(None, str(error), f"3.{minor}", is_certain)
+    return None

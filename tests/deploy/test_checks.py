@@ -12,8 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from heroku_magic.deploy import syntax
-from heroku_magic.deploy.checks import findings, problems, processes, warnings
+from heroku_magic.deploy.checks import findings
 from heroku_magic.deploy.syntax import _COMPILE, NOT_DECODED
+from heroku_magic.platform_facts.procfile import process_types
 
 pytestmark = pytest.mark.usefixtures("no_other_python")
 
@@ -33,6 +34,14 @@ GOOD = {
 
 def changed(**changes):
     return {name: text for name, text in {**GOOD, **changes}.items() if text is not None}
+
+
+def problems(names, texts):
+    return [finding.text for finding in findings(names, texts) if finding.is_certain]
+
+
+def warnings(names, texts):
+    return [finding.text for finding in findings(names, texts) if not finding.is_certain]
 
 
 def faults(**changes):
@@ -244,6 +253,5 @@ def test_all_problems_are_reported_at_once():
 
 @given(st.text(max_size=200))
 def test_any_procfile_text_is_parsed_without_an_error(text):
-    found, _ = processes(text)
-    assert all(process.name and process.command for process in found)
+    assert all(name and command for name, command in process_types(text).items())
     findings({"Procfile"}, {"Procfile": text})

@@ -228,6 +228,21 @@ def test_a_token_that_is_revoked_during_a_build_leaves_word_that_the_build_conti
     assert "`heroku ps:scale web=0 --app shop` in a terminal stops it" in str(caught.value)
 
 
+def test_a_first_release_whose_processes_cannot_be_stopped_leaves_word_that_they_are_billed(
+    heroku, folder, monkeypatch
+):
+    def refuse(*_):
+        raise Unauthorized("Invalid credentials provided.", status=401)
+
+    monkeypatch.setattr(HerokuClient, "formation", refuse)
+    with pytest.raises(Unauthorized) as caught:
+        heroku.deploy(folder)
+    assert str(caught.value) == (
+        "Invalid credentials provided. shop is released: if the app has a web process, Heroku then starts and bills "
+        "it. `heroku ps:scale web=0 --app shop` in a terminal stops it."
+    )
+
+
 def test_all_problems_are_reported_before_anything_is_sent(heroku, folder):
     (folder / "task.py").unlink()
     (folder / ".python-version").write_text("new")

@@ -9,7 +9,7 @@ from wheels import wheel_of
 
 from heroku_magic import SettingsError, connect, init
 from heroku_magic.deploy.archive import pack
-from heroku_magic.deploy.checks import problems
+from heroku_magic.deploy.checks import findings
 
 pytestmark = pytest.mark.usefixtures("no_other_python")
 
@@ -31,7 +31,7 @@ def test_a_new_folder_can_be_deployed_unchanged(tmp_path):
     folder = init(tmp_path / "worker")
     (folder / ".env").write_text("SECRET=1\n")
     package = pack(folder)
-    assert problems(package.names, package.texts) == []
+    assert not any(finding.is_certain for finding in findings(package.names, package.texts))
     assert package.texts[".python-version"] == f"{sys.version_info.major}.{sys.version_info.minor}\n"
     assert package.names == [
         ".gitignore",
