@@ -146,6 +146,11 @@ def read_parts(data: bytes) -> list[Rows | Table] | None:
     return [_part(*form) for form in unpack(data)] if data else None
 
 
+def read_files(data: bytes) -> dict[str, bytes]:
+    """Return the files of compressed bytes, by name."""
+    return unpack(data, dict[str, bytes]) if data else {}
+
+
 def _part(kind: str, form: Any, verified: bool) -> Rows | Table:
     if kind == "table":
         return msgspec.convert(form, Table)

@@ -9,11 +9,9 @@ import msgspec
 from heroku_magic.api.client import HerokuClient
 from heroku_magic.errors import HerokuMagicError, ResultIncomplete, RunCancelled, TaskFailed
 from heroku_magic.ledger.database import KEPT_BYTES, KEPT_DAYS
-from heroku_magic.ledger.entry import Payload, read_parts, unpack
+from heroku_magic.ledger.entry import Payload, read_files, read_parts
 from heroku_magic.ledger.records import read_events
-from heroku_magic.protocol.decoder import RecordDecoder
-from heroku_magic.protocol.helper_records import length
-from heroku_magic.protocol.records import End, Failure, File, RunKey
+from heroku_magic.protocol.records import End, File
 from heroku_magic.runs.events import StateChange
 from heroku_magic.runs.run import Run
 from heroku_magic.runs.spec import RunSpec
@@ -21,61 +19,8 @@ from heroku_magic.text.secret import Secret
 
 if TYPE_CHECKING:
     from heroku_magic.ledger.entry import Details, Entry
-    from heroku_magic.protocol.records import Call, Rows
+    from heroku_magic.protocol.records import Rows
     from heroku_magic.protocol.tables import Table
-    from heroku_magic.runs.events import Event
-
-
-class RecordedResult(RecordDecoder):
-    """The result of a run as the ledger keeps it."""
-
-    def __init__(
-        self,
-        key: RunKey,
-        parts: list[Rows | Table] | None,
-        files: dict[str, bytes],
-        details: Details,
-        events: list[Event],
-    ) -> None:
-        super().__init__(key)
-        self._kept_parts, self._kept_files = parts, files
-        self._is_verified = bool(details.facts.get("verified"))
-        self._events = events
-
-    @property
-    def parts(self) -> list[Rows | Table] | None:
-        """The rows and tables; None without a table, or if they are no longer kept."""
-        return self._kept_parts
-
-    @property
-    def row_count(self) -> int | None:
-        """The number of rows; None without a table."""
-        return None if self._kept_parts is None else sum(map(length, self._kept_parts))
-
-    @property
-    def files(self) -> dict[str, bytes]:
-        """The files by name."""
-        return self._kept_files
-
-    @property
-    def failure(self) -> Failure | None:
-        """The exception that ended the task."""
-        return next((event for event in self._events if isinstance(event, Failure)), None)
-
-    @property
-    def end(self) -> End | None:
-        """The end record."""
-        return next((event for event in reversed(self._events) if isinstance(event, End)), None)
-
-    @property
-    def calls(self) -> list[Call]:
-        """Empty: the calls of a shared dyno are entries of their own."""
-        return []
-
-    @property
-    def is_verified(self) -> bool:
-        """Whether every row has provably arrived unchanged."""
-        return self._is_verified
 
 
 class RecordedRun(Run):
@@ -94,14 +39,12 @@ class RecordedRun(Run):
         )
         super().__init__(HerokuClient(details.host, Secret("")), spec)
         self._details, self._dollars = details, entry.dollars
-        events = read_events(unpack(payload.log)) if payload and payload.log else []
-        files = unpack(payload.files, dict[str, bytes]) if payload and payload.files else {}
-        parts = read_parts(payload.rows) if payload else None
-        self._log.decoder = RecordedResult(RunKey(entry.run, b""), parts, files, details, events)
-        events = events or [_summary(entry, details)]
+        kept = payload or Payload()
+        self._parts, self._files = read_parts(kept.rows), read_files(kept.files)
+        events = read_events(kept.log) or [_summary(entry, details)]
         if details.cached and isinstance(first := events[0], StateChange):
             events[0] = msgspec.structs.replace(first, cached=details.cached)
-        self._events.add(*events, *(File(*file) for file in files.items()))
+        self._events.add(*events, *(File(*file) for file in self._files.items()))
         if note := _missing(entry, details, payload):
             self._events.add(StateChange(entry.state, entry.started + (entry.seconds or 0), note=note))
         self._events.close()
@@ -110,7 +53,23 @@ class RecordedRun(Run):
         self.started_at, self.seconds, self.exit_status = entry.started, entry.seconds, entry.exit_status
         changes = (event for event in events if isinstance(event, StateChange))
         self.ends_at = next((change.ends_at for change in changes if change.ends_at), None)
-        self._runner.error = _error(entry, details, self, is_whole=parts is not None or entry.rows is None)
+        self._runner.error = _error(entry, details, self, is_whole=self._parts is not None or entry.rows is None)
+
+    @property
+    def parts(self) -> list[Rows | Table] | None:
+        """The rows and tables; None without a table, or if they are no longer kept."""
+        return self._parts
+
+    @property
+    def files(self) -> dict[str, bytes]:
+        """The files by name."""
+        return self._files
+
+    @property
+    def died_mid_task(self) -> bool:
+        """Whether the process is known to have ended before the worker's helper reported an end."""
+        has_end = any(isinstance(event, End) for event in self._events.others)
+        return self.exit_status is not None and (self.exit_status in {137, 143} or not has_end)
 
     @property
     def was_evicted(self) -> bool:

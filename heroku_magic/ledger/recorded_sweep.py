@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from heroku_magic.api.client import HerokuClient
 from heroku_magic.api.log_lines import LogLine
 from heroku_magic.errors import HerokuMagicError, InvalidOptions, SweepFailed
-from heroku_magic.ledger.entry import Details, Payload, read_parts, unpack
+from heroku_magic.ledger.entry import Details, Payload, read_files, read_parts
 from heroku_magic.ledger.records import read_events
 from heroku_magic.runs.options import SweepOptions
 from heroku_magic.runs.spec import RunSpec
@@ -67,8 +67,7 @@ class RecordedSweep(Sweep):
 
 def recorded_outcome(entry: Entry, details: Details, payload: Payload | None, parameters: Mapping[str, Any]) -> Outcome:
     """Return how a combination of a sweep ended."""
-    events = read_events(unpack(payload.log)) if payload and payload.log else []
-    parts = read_parts(payload.rows) if payload and entry.state == "done" else None
+    kept = payload or Payload()
     return Outcome(
         entry.place,
         parameters,
@@ -76,9 +75,9 @@ def recorded_outcome(entry: Entry, details: Details, payload: Payload | None, pa
         details.attempts,
         details.facts,
         HerokuMagicError(entry.error) if entry.error else None,
-        parts,
-        unpack(payload.files, dict[str, bytes]) if payload and payload.files else {},
-        [event.message for event in events if isinstance(event, LogLine) and event.source == "app"],
+        read_parts(kept.rows) if entry.state == "done" else None,
+        read_files(kept.files),
+        [event.message for event in read_events(kept.log) if isinstance(event, LogLine) and event.source == "app"],
         details.metrics,
     )
 

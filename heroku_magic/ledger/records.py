@@ -20,7 +20,7 @@ from heroku_magic.api.log_lines import LogLine
 from heroku_magic.bundle.payload import parse_raw_text, size_of
 from heroku_magic.errors import InvalidParameters
 from heroku_magic.ledger.cache_key import digest_of, full_key, package_version
-from heroku_magic.ledger.entry import LEVEL, Details, Entry, Payload, pack, serialized, write_parts
+from heroku_magic.ledger.entry import LEVEL, Details, Entry, Payload, pack, serialized, unpack, write_parts
 from heroku_magic.ledger.folder_hash import hash_folder, last_change
 from heroku_magic.protocol.call_value import decode_row
 from heroku_magic.protocol.helper_records import length
@@ -206,9 +206,9 @@ def write_events(events: Iterable[Event], mask: Mask) -> list[tuple[int, Event]]
     return [(_KINDS[type(event)], _masked_event(event, mask)) for _, event in ordered]
 
 
-def read_events(events: Iterable[tuple[int, Any]]) -> list[Event]:
-    """Return the events that were written."""
-    return [msgspec.convert(form, EVENTS[kind]) for kind, form in events]
+def read_events(data: bytes) -> list[Event]:
+    """Return the events of compressed bytes."""
+    return [msgspec.convert(form, EVENTS[kind]) for kind, form in unpack(data)] if data else []
 
 
 def versions(declaration: Declaration | None) -> dict[str, str]:
