@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from contextlib import suppress
-from typing import Any
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -14,6 +15,9 @@ from heroku_magic.protocol.typed_json import Encoder
 from heroku_magic.protocol.values import RawText, plain
 from heroku_magic.sweeps.grid import Axis
 from heroku_magic.text.sanitize import LINE, short
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 
 class AxisRecord(msgspec.Struct, frozen=True):
@@ -34,44 +38,41 @@ def write_axis(axis: Axis, *, is_exact: bool) -> AxisRecord:
 
     Raises InvalidParameters for values that cannot be written.
     """
-    encoder = Encoder(table_chunks)
+    return _record(axis, partial(_written, is_exact=is_exact), is_exact=is_exact)
+
+
+def write_shortened(axis: Axis, *, is_exact: bool) -> AxisRecord:
+    """Describe an axis that cannot be written as a whole: arrays, tables and long values become text."""
 
     def written(name: str, value: Any) -> Any:
-        return encoder.encode(parse_raw_text(value), name) if is_exact else plain(value)
+        with suppress(InvalidParameters):
+            form = _written(name, value, is_exact=is_exact)
+            if len(repr([form])) <= LINE:
+                return form
+        return short(value)
 
+    return _record(axis, written, is_exact=is_exact)
+
+
+def _written(name: str, value: Any, *, is_exact: bool) -> Any:
+    """Return a value as JSON, or as text that is still to be parsed. Raises InvalidParameters."""
+    encoder = Encoder(table_chunks)
     try:
-        rows = [{name: written(name, value) for name, value in axis[at].items()} for at in range(len(axis.values))]
+        form = encoder.encode(parse_raw_text(value), name) if is_exact else plain(value)
     except TypeError as error:
         raise InvalidParameters([f"The sweep cannot be saved: {error}"]) from None
     if encoder.body:
         raise InvalidParameters(["The sweep cannot be saved: it has arrays or tables as parameters."])
+    return form
+
+
+def _record(axis: Axis, written: Callable[[str, Any], Any], *, is_exact: bool) -> AxisRecord:
+    rows = [{name: written(name, value) for name, value in axis[at].items()} for at in range(len(axis.values))]
     typed = [(at, name) for at, row in enumerate(rows) for name, value in row.items() if isinstance(value, RawText)]
     for at, name in typed:
         rows[at][name] = str(rows[at][name])
     values = rows if axis.are_rows else [row[axis.names[0]] for row in rows]
     return AxisRecord([*axis.names], values, axis.are_rows, typed, is_exact)
-
-
-def write_shortened(axis: Axis, *, is_exact: bool) -> AxisRecord:
-    """Describe an axis that cannot be written as a whole: arrays, tables and long values become text."""
-    values, typed = list[Any](), list[tuple[int, str]]()
-    for at in range(len(axis.values)):
-        row: dict[str, Any] = {}
-        for name, value in axis[at].items():
-            record = _small_axis(name, value, is_exact=is_exact)
-            row[name] = record.values[0] if record else short(value)
-            typed += [(at, name)] if record and record.typed else []
-        values.append(row if axis.are_rows else row[axis.names[0]])
-    return AxisRecord([*axis.names], values, axis.are_rows, typed, is_exact)
-
-
-def _small_axis(name: str, value: Any, *, is_exact: bool) -> AxisRecord | None:
-    """Return an axis of one value; None if it cannot be written, or is long."""
-    with suppress(InvalidParameters):
-        record = write_axis(Axis((name,), [value]), is_exact=is_exact)
-        if len(repr(record.values)) <= LINE:
-            return record
-    return None
 
 
 def read_axis(axis: AxisRecord) -> Axis:
