@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
@@ -79,7 +78,7 @@ class Database:
         """Create the file unless it exists; return whether it was created. Raises OSError."""
         make_private(self.path.parent)
         try:
-            os.close(os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
+            self.path.touch(mode=0o600, exist_ok=False)
         except FileExistsError:
             return False
         return True

@@ -13,7 +13,7 @@ from heroku_magic.ledger.entry import Payload, read_files, read_parts
 from heroku_magic.ledger.records import read_events
 from heroku_magic.protocol.records import End, File
 from heroku_magic.runs.events import StateChange
-from heroku_magic.runs.run import Run
+from heroku_magic.runs.run import KILLED, Run
 from heroku_magic.runs.spec import RunSpec
 from heroku_magic.text.secret import Secret
 
@@ -69,7 +69,7 @@ class RecordedRun(Run):
     def died_mid_task(self) -> bool:
         """Whether the process is known to have ended before the worker's helper reported an end."""
         has_end = any(isinstance(event, End) for event in self._events.others)
-        return self.exit_status is not None and (self.exit_status in {137, 143} or not has_end)
+        return self.exit_status is not None and (self.exit_status in KILLED or not has_end)
 
     @property
     def was_evicted(self) -> bool:

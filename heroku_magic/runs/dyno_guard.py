@@ -22,7 +22,7 @@ from heroku_magic.runs.log_window import starts_of
 from heroku_magic.runs.run_clock import moment, seconds_between, time_of_day
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from heroku_magic.api.client import HerokuClient
     from heroku_magic.api.log_lines import LogLine
@@ -312,13 +312,8 @@ class DynoGuard:
         """Return a sentence about what must end and may still run, and until when; empty if nothing is known."""
         if not (left := self.left()):
             return ""
-        names = [one.dyno.name for one in left]
-        verb, what = ("It ends by itself", "it") if len(left) == 1 else ("They end by themselves", "them")
         until = max(one.ends_at(self._spec.timeout) for one in left)
-        return (
-            f"{', '.join(names)} of {self._spec.app_name} may still be running. {verb} at {time_of_day(until)} "
-            f"(`%heroku stop {' '.join(names)}` stops {what} now)."
-        )
+        return may_still_run([one.dyno.name for one in left], self._spec.app_name, until)
 
     def unknown_message(self) -> str:
         """Return what remains unknown after a lost response."""
@@ -340,6 +335,15 @@ class DynoGuard:
             return extras
         after = own.seconds(self._spec.timeout) - (self._finished_at - own.began)
         return [*extras, (own.dyno.size, max(after, 0.0))]
+
+
+def may_still_run(names: Sequence[str], app: str, until: float) -> str:
+    """Return a sentence about dynos that may still run, and until when."""
+    verb, what = ("It ends by itself", "it") if len(names) == 1 else ("They end by themselves", "them")
+    return (
+        f"{', '.join(names)} of {app} may still be running. {verb} at {time_of_day(until)} "
+        f"(`%heroku stop {' '.join(names)}` stops {what} now)."
+    )
 
 
 def as_logged(line: LogLine, spec: RunSpec, command: str) -> Dyno:

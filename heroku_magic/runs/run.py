@@ -11,9 +11,9 @@ from heroku_magic.protocol.dataframe import partial_frame, table
 from heroku_magic.protocol.records import Declaration, Metric, Progress
 from heroku_magic.runs import registry
 from heroku_magic.runs.background import wait_for
+from heroku_magic.runs.dyno_guard import may_still_run
 from heroku_magic.runs.events import FINAL, Event, StateChange
 from heroku_magic.runs.future import TableFuture
-from heroku_magic.runs.run_clock import time_of_day
 from heroku_magic.runs.runner import Runner
 from heroku_magic.runs.snapshot import SAME_NAMES, RunSnapshot
 from heroku_magic.runs.started_by_call import record_start
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from heroku_magic.runs.request import RunRequest
     from heroku_magic.runs.spec import RunSpec
 
+KILLED = frozenset({137, 143})  # exit statuses after SIGKILL and SIGTERM
 EVENTS_TICK = 0.5  # seconds after which a thread that waits for events looks whether they are wanted
 
 
@@ -175,13 +176,13 @@ class Run(TableFuture[HerokuMagicError]):
         failure = self._log.decoder.failure
         has_own_reason = failure is not None and failure.type != "Terminated"
         is_out_of_memory = not {"R14", "R15"}.isdisjoint(self._log.troubles)
-        was_killed = self.exit_status in {137, 143} and not has_own_reason and not is_out_of_memory
+        was_killed = self.exit_status in KILLED and not has_own_reason and not is_out_of_memory
         return was_killed and not self._runner.cancel_requested.is_set() and not self._runner.is_overdue
 
     @property
     def died_mid_task(self) -> bool:
         """Whether the process is known to have ended before the worker's helper reported an end."""
-        return self.exit_status is not None and (self.exit_status in {137, 143} or self._log.decoder.end is None)
+        return self.exit_status is not None and (self.exit_status in KILLED or self._log.decoder.end is None)
 
     # -- what the task sent -----------------------------------------------------------------------
 
@@ -356,10 +357,7 @@ class Run(TableFuture[HerokuMagicError]):
             return message
         if self.dyno is None or self.ends_at is None:
             return guard.unknown_message() if guard.had_lost_response else "No dyno was started."
-        return (
-            f"{self.dyno} of {self.app} may still be running. It ends by itself at {time_of_day(self.ends_at)} "
-            f"(`%heroku stop {self.dyno}` stops it now)."
-        )
+        return may_still_run([self.dyno], self.app, self.ends_at)
 
     def outcome_message(self) -> str:
         """Return a sentence about what became of a cancelled run."""

@@ -6,6 +6,7 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
+from heroku_magic.api.transport import QUOTA
 from heroku_magic.platform_facts.dyno_sizes import READ_ON, precise_money
 from heroku_magic.sweeps.throttle import REFILL, RESERVE
 
@@ -50,7 +51,7 @@ class Estimate:
     chunk: int = 1
     at_once: int = 1
     measured: float | None = None
-    requests_left: int = 4500
+    requests_left: int = QUOTA
 
     @property
     def dynos(self) -> int | None:

@@ -14,10 +14,11 @@ from typing import TYPE_CHECKING
 from heroku_magic.api.shared_log import SharedLog
 from heroku_magic.errors import RateLimited, Refused
 from heroku_magic.runs.background import start_thread
+from heroku_magic.runs.create_dyno import LONGEST_WAIT
 from heroku_magic.runs.registry import is_ending
 from heroku_magic.runs.run import Run
 from heroku_magic.runs.runner import Runner
-from heroku_magic.sweeps.throttle import LONGEST_WAIT, REFILL, RESERVE, ConcurrencyLimit, RateLimiter
+from heroku_magic.sweeps.throttle import REFILL, RESERVE, ConcurrencyLimit, RateLimiter
 from heroku_magic.text.notifier import keeps_notifications, notify
 
 if TYPE_CHECKING:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from heroku_magic.api.transport import QUOTA
+from heroku_magic.runs.create_dyno import LONGEST_WAIT, SHORTEST_WAIT
+
 RESERVE = 200  # requests per hour that are kept for status checks and stops
-# Requests per second that are refilled: https://devcenter.heroku.com/articles/platform-api-reference#rate-limits
-REFILL = 4500 / 3600
-SHORTEST_WAIT, LONGEST_WAIT = 0.5, 10.0  # seconds between two tries while others use the app's whole limit
+REFILL = QUOTA / 3600  # requests per second
 
 
 class ConcurrencyLimit:
