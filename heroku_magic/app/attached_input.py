@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from heroku_magic.errors import InputTooLarge
 from heroku_magic.text.notifier import notify
+from heroku_magic.text.plural import size_text
 
 if TYPE_CHECKING:
     from heroku_magic.protocol.spool import Spool
@@ -25,9 +26,8 @@ def attached_spec(spec: RunSpec, values: Spool | None) -> RunSpec:
     if values is None:
         return spec
     if not spec.is_warm:
-        size = f"{len(values) / 1e6:,.1f} MB" if len(values) > 100_000 else f"{len(values):,} bytes"
         notify(
-            f"{spec.task} runs on an attached dyno, which ends with the run: its input of {size} cannot travel in a "
-            "dyno's environment, which holds at most 32 kB of text."
+            f"{spec.task} runs on an attached dyno, which ends with the run: its input of {size_text(len(values))} "
+            "cannot travel in a dyno's environment, which holds at most 32 kB of text."
         )
     return replace(spec, values=values, is_warm=True, is_once=not spec.is_warm, falls_back=False)

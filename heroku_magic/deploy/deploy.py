@@ -22,6 +22,7 @@ from heroku_magic.protocol.task import RESERVED_TYPES
 from heroku_magic.runs.event_log import EventLog
 from heroku_magic.runs.events import StateChange
 from heroku_magic.text.notifier import notifications_to
+from heroku_magic.text.plural import size_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -67,8 +68,8 @@ class Deployed:
     def __str__(self) -> str:
         if not self.is_new:
             return f"Nothing to do: v{self.version} of {self.app} was built from exactly this folder."
-        size = f" · slug {_in_bytes(self.slug_size)}" if self.slug_size else ""
-        heavy = ", ".join(f"{name} {_in_bytes(size)}" for name, size in self.heaviest[:3])
+        size = f" · slug {size_text(self.slug_size)}" if self.slug_size else ""
+        heavy = ", ".join(f"{name} {size_text(size)}" for name, size in self.heaviest[:3])
         return (
             f"Released v{self.version} of {self.app} · tasks: {', '.join(self.tasks) or 'none'}{size} · mostly {heavy}"
         )
@@ -352,9 +353,3 @@ class _UploadFile:
             self._reported_at = now
             self._events.add(Progress(self._read, self._size, "bytes sent"))
         return chunk
-
-
-def _in_bytes(size: int) -> str:
-    if size < 1_000:
-        return f"{size} B"
-    return f"{size / 1e6:.1f} MB" if size >= 100_000 else f"{size / 1e3:.0f} kB"

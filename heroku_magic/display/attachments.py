@@ -6,6 +6,7 @@ from binascii import b2a_base64
 from itertools import islice
 from typing import TYPE_CHECKING, NamedTuple
 
+from heroku_magic.text.plural import size_text
 from heroku_magic.text.sanitize import clipped
 
 if TYPE_CHECKING:
@@ -64,10 +65,3 @@ def data_url(kind: str, content: bytes) -> str:
 def picture_type(content: bytes) -> str | None:
     """Return the media type of a picture by its first bytes; None for other content. SVG may contain scripts."""
     return next((kind for start, kind in _PICTURES.items() if content.startswith(start)), None)
-
-
-def size_text(size: int) -> str:
-    """Return `12 B`, `3 kB` or `1.2 MB`."""
-    if size < 1_000:
-        return f"{size} B"
-    return f"{size / 1_000:.0f} kB" if size < 1_000_000 else f"{size / 1_000_000:.1f} MB"

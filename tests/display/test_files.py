@@ -8,12 +8,13 @@ import pytest
 from fake_sweep import Still
 from test_html import HOSTILE, attributes, read
 
-from heroku_magic.display.attachments import AttachmentEncoder, size_text
+from heroku_magic.display.attachments import AttachmentEncoder
 from heroku_magic.display.html import run_html, sweep_html
 from heroku_magic.display.sweep_view import SweepView
 from heroku_magic.protocol.records import File
 from heroku_magic.runs.events import StateChange
 from heroku_magic.sweeps.outcomes import Outcome
+from heroku_magic.text.plural import size_text
 
 PNG = b"\x89PNG\r\n\x1a\n and more"
 DONE = StateChange("done", 0.0, exit_status=0, seconds=1.0)

@@ -149,7 +149,7 @@ def test_a_dry_run_says_that_the_dyno_is_attached(heroku, messages):
     heroku.estimate("take", parameters={"data": os.urandom(200_000)})
     (message,) = [text for text in map(str, messages) if "attached" in text]
     assert message == (
-        "take runs on an attached dyno, which ends with the run: its input of 0.2 MB cannot travel in a dyno's "
+        "take runs on an attached dyno, which ends with the run: its input of 200 kB cannot travel in a dyno's "
         "environment, which holds at most 32 kB of text."
     )
     assert heroku.dynos() == []
