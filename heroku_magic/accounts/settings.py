@@ -189,13 +189,13 @@ def worker_folder(folder: str | os.PathLike[str] | None) -> Path:
     return here if (here / "Procfile").is_file() else shipped_worker()
 
 
-def git_apps(folder: Path | None = None) -> dict[str, str]:
-    """Return the Heroku apps that a folder's git remotes name, by remote.
+def git_apps() -> dict[str, str]:
+    """Return the Heroku apps that the current folder's git remotes name, by remote.
 
     Only the one that `git config heroku.remote` picks, if it picks one.
     """
     try:
-        here = folder or Path.cwd()
+        here = Path.cwd()
     except FileNotFoundError:  # it was deleted
         return {}
     lines = _git_remotes(here, _git_state(here))

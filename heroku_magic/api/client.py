@@ -230,9 +230,9 @@ class HerokuClient:
         """Ask Heroku to stop a dyno: SIGTERM, 30 seconds, SIGKILL."""
         self._transport.send("POST", rest.path("apps", app, "dynos", dyno, "actions", "stop"), Any)
 
-    def create_log_session(self, app: str, *, dyno: str, lines: int = BACKLOG, tail: bool = True) -> LogSession:
+    def create_log_session(self, app: str, *, dyno: str, tail: bool = True) -> LogSession:
         """Open a log session of a dyno (`run.1234`), of a type (`run`), or of the whole app (an empty text)."""
-        body = {**({"dyno": dyno} if dyno else {}), "lines": lines, "tail": tail}
+        body = {**({"dyno": dyno} if dyno else {}), "lines": BACKLOG, "tail": tail}
         url = rest.path("apps", app, "log-sessions")
         return self._transport.send("POST", url, LogSession, body=body, headers={"Accept": rest.ACCEPT_SDK})
 

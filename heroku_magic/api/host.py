@@ -8,14 +8,11 @@ from __future__ import annotations
 
 import os
 import re
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 from heroku_magic.errors import ApiError, SettingsError
 from heroku_magic.text.sanitize import short
 from heroku_magic.text.secret import Secret
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
 
 LOOPBACK = frozenset({"localhost", "127.0.0.1"})
 _HEROKU_HOSTS = ("heroku.com", "herokai.com", "herokuspace.com", "herokudev.com")
@@ -60,12 +57,12 @@ def parse(url: str) -> Address | None:
     return Address(f"{scheme}://{host}{port}", host, Secret(target if target.startswith("/") else f"/{target}"))
 
 
-def base_url(environ: Mapping[str, str] | None = None) -> str:
+def base_url() -> str:
     """Return the base URL of the API, reading `HEROKU_HOST` as the official CLI does.
 
     Any host other than Heroku's and loopback is rejected, because it would receive the token.
     """
-    text = (environ or os.environ).get("HEROKU_HOST", "heroku.com").strip()
+    text = os.environ.get("HEROKU_HOST", "heroku.com").strip()
     address = parse(text if "://" in text else f"https://api.{text}")
     if address is not None and address.target.reveal() == "/":
         is_herokus = any(address.host == good or address.host.endswith(f".{good}") for good in _HEROKU_HOSTS)

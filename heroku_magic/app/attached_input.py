@@ -30,4 +30,9 @@ def attached_spec(spec: RunSpec, values: Spool | None) -> RunSpec:
             f"{spec.task} runs on an attached dyno, which ends with the run: its input of {size_text(len(values))} "
             "cannot travel in a dyno's environment, which holds at most 32 kB of text."
         )
-    return replace(spec, values=values, is_warm=True, is_once=not spec.is_warm, falls_back=False)
+    return on_attached_dyno(spec, values)
+
+
+def on_attached_dyno(spec: RunSpec, values: Spool | None) -> RunSpec:
+    """Return the spec of a run on an attached dyno, which ends with the run unless it is a warm one."""
+    return replace(spec, values=values, is_warm=True, is_once=not spec.keeps_dyno, falls_back=False)

@@ -41,9 +41,7 @@ class Snapshot:
     @property
     def slug(self) -> str:
         """The id of the code that the release runs: the key of its declarations."""
-        if self.release is None:
-            return ""
-        return self.release.slug.id if self.release.slug else self.release.id
+        return _slug_id(self.release)
 
     @property
     def describes(self) -> bool:
@@ -106,7 +104,7 @@ class Catalog:
     @property
     def slug(self) -> str:
         """The id of the code of the release that was seen last, without any request."""
-        return "" if self._release is None else self._release.slug.id if self._release.slug else self._release.id
+        return _slug_id(self._release)
 
     def code(self) -> Slug | None:
         """Return the slug of the release that was seen last, requested once; None if there is none."""
@@ -197,6 +195,13 @@ class Catalog:
             notify(f"The parameters of the tasks could not be read, so they are not checked before the start: {reason}")
             return {}
         return _read(run, snapshot)
+
+
+def _slug_id(release: Release | None) -> str:
+    """Return the id of the code that a release runs, or its own if it has no code; empty without a release."""
+    if release is None:
+        return ""
+    return release.slug.id if release.slug else release.id
 
 
 def _read(run: Run, snapshot: Snapshot) -> dict[str, Task]:

@@ -304,7 +304,7 @@ def _shared(url: str, app: str, token: Secret, *, source: str, chosen: Settings,
     return connection
 
 
-def open_apps(say: MessageCallback = show_notice) -> list[Heroku]:
+def open_apps() -> list[Heroku]:
     """Return the apps on the embedded Herokus of this process, and the apps that its runs used, if they answer."""
     servers = {server.url: server for server in running()}
     went_to = {(place.host, place.app) for place in places().values()}
@@ -319,7 +319,7 @@ def open_apps(say: MessageCallback = show_notice) -> list[Heroku]:
         for name in (app.name for app in client.apps()):
             chosen = Settings(worker=server.folder) if name == server.app else Settings(name, is_embedded=True)
             known = open_connections.get((server.url, name, server.token))
-            found.append(known or Heroku(client, name, chosen, say))
+            found.append(known or Heroku(client, name, chosen, show_notice))
     return [*dict.fromkeys(found)]
 
 

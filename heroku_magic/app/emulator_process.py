@@ -55,10 +55,9 @@ _running: dict[Path, Embedded] = {}
 def embedded(folder: Path) -> Embedded:
     """Return the embedded Heroku that serves this folder, started if necessary."""
     known = _running.get(folder)
-    if known is not None and not known.is_alive:
-        known.stop()
-        known = None
-    if known is None:
+    if known is None or not known.is_alive:
+        if known is not None:
+            known.stop()
         known = _running[folder] = _start(folder)
     return known
 

@@ -311,8 +311,7 @@ class ManagedApp(AppConnection):
         try:
             return self.client.app(self.app).name
         except NotFound:
-            pass
-        raise self._catalog.unknown_app()
+            raise self._catalog.unknown_app() from None
 
     def status(self) -> dict[str, str]:
         """Return facts about the app (release, our dynos, log drains) and the account, as text by title."""
@@ -327,7 +326,10 @@ class ManagedApp(AppConnection):
 
     def describe_dynos(self) -> str:
         """Return the names and states of the dynos that heroku_magic started, as text; empty if there are none."""
-        return ", ".join(f"{dyno.name} ({dyno.state})" for dyno in self.dynos() if run_id(dyno.command))
+        return ", ".join(f"{dyno.name} ({self._state_of(dyno)})" for dyno in self.dynos() if run_id(dyno.command))
+
+    def _state_of(self, dyno: Dyno) -> str:
+        return dyno.state
 
     def _version(self) -> str:
         release = self._catalog.release()

@@ -146,15 +146,15 @@ class Planner:
                 raise InvalidOptions("Packages are for tasks, cells and functions, not for commands: leave out --with.")
             if task is not None:
                 raise InvalidOptions("Give either a task or a command, not both.")
-            spec = self._spec(_title(options.command), options.command, to_env(values), options)
+            spec = self._spec(_title(options.command), options.command, to_env(values), options, is_python=False)
             return replace(_of_command(spec, options.command), accepts_packages=False)
         chosen, env, spool = self._checked(task, values, options)
         command = f"python -m heroku_task {python_task(chosen, '--with')}" if options.packages else chosen.name
-        spec = self._spec(chosen.name, command, env, options)
-        if spool is not None or options.warm or (spec.is_warm and helper_task(chosen.command)):
+        is_python = helper_task(chosen.command) is not None
+        spec = self._spec(chosen.name, command, env, options, is_python=is_python)
+        if spool is not None or spec.is_warm:
             return attached_spec(replace(spec, module=python_task(chosen, "--warm")), spool)
-        accepts_packages = helper_task(chosen.command) is not None
-        return replace(_of_command(spec, chosen.command), is_warm=False, accepts_packages=accepts_packages)
+        return replace(_of_command(spec, chosen.command), accepts_packages=is_python)
 
     def bundle(
         self, code: str | Callable[..., Any], values: Mapping[str, Any], names: Iterable[str], options: RunOptions
@@ -247,7 +247,10 @@ class Planner:
             notify(f"{chosen.name}: {chosen.unchecked_reason}")
         return chosen, env, spool
 
-    def _spec(self, task: str, command: str, env: Mapping[str, str | Secret], options: RunOptions) -> RunSpec:
+    def _spec(
+        self, task: str, command: str, env: Mapping[str, str | Secret], options: RunOptions, *, is_python: bool = True
+    ) -> RunSpec:
+        """Return a spec. is_python: a warm dyno can run it, and does where that is the connection's default."""
         settings = self._connection.settings
         timeout = math.ceil(settings.timeout if options.timeout is None else options.timeout)
         if options.detach and settings.is_local:
@@ -261,7 +264,7 @@ class Planner:
                 notify(warning)
         python = self._target().dotted if options.packages else ""
         command, env = add_packages(command, env, [*options.packages], python)
-        falls_back = settings.warm and not (options.warm or options.detach or options.command is not None)
+        falls_back = settings.warm and is_python and not (options.warm or options.detach)
         spec = RunSpec(
             self._connection.app,
             self._connection.app_name,

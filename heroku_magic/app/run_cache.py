@@ -47,9 +47,8 @@ def find_answer(
 ) -> Run | None:
     """Return an earlier run that answers a call; None if there is none. release: requests the app's current release."""
     began, kind = time.monotonic(), kind_of(options)
-    environment = cacheable_environment(parameters, options, settings, release)
-    digests = {name: digest_of(value, kind) for name, value in parameters.items()} if environment else {}
-    bases = cache_bases(task, options, environment, hash_code(options)) if environment else []
+    bases = possible_bases(task, parameters, options, settings, release)
+    digests = {name: digest_of(value, kind) for name, value in parameters.items()} if bases else {}
     keys = [key for base in bases if (key := full_key(base, digests))]
     found = find_answers(keys, options.max_age) if keys else {}
     answer = next((found[key] for key in keys if key in found), None)
@@ -62,7 +61,19 @@ def find_answer(
     return answered_run(answer._replace(details=details), time.monotonic() - began, is_kept=options.history)
 
 
-def cacheable_environment(
+def possible_bases(
+    task: str | None,
+    parameters: Mapping[str, Any],
+    options: RunOptions,
+    settings: Settings,
+    release: Callable[[], Release | None],
+) -> list[str]:
+    """Return what earlier calls that may answer a call have in common with it; nothing if it may not be answered."""
+    environment = _cacheable_environment(parameters, options, settings, release)
+    return cache_bases(task, options, environment, hash_code(options)) if environment else []
+
+
+def _cacheable_environment(
     parameters: Mapping[str, Any], options: RunOptions, settings: Settings, release: Callable[[], Release | None]
 ) -> str:
     """Return what identifies the environment of a call that may be answered; empty for any other call."""

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from heroku_magic.api.client import HerokuClient
 from heroku_magic.app.function import declared_arguments
-from heroku_magic.app.run_cache import cacheable_environment, is_only_declared
-from heroku_magic.app.run_request import cache_bases, describe_request_again, hash_code, kind_of
+from heroku_magic.app.run_cache import is_only_declared, possible_bases
+from heroku_magic.app.run_request import describe_request_again, kind_of
 from heroku_magic.app.sweep_planner import combinations
 from heroku_magic.errors import InvalidParameters
 from heroku_magic.ledger.answers import MOST_AT_ONCE, answered_outcome, find_answers, request_of
@@ -67,8 +67,7 @@ def find_sweep(  # noqa: PLR0917
     task, each, parameters = call
     if sweep_options.save or options.detach or any(isinstance(values, Iterator) for values in each.values()):
         return None  # a journal needs the plan, and an iterator can be read only once
-    environment = cacheable_environment(parameters, options, settings, release)
-    bases = cache_bases(task, options, environment, hash_code(options)) if environment else []
+    bases = possible_bases(task, parameters, options, settings, release)
     readings = _readings(each, options, sweep_options) if bases else ()
     for (grid, places), base in product(readings, bases):
         answers = _all_answers(_keys_of_grid(base, parameters, grid, places, options), options.max_age)

@@ -7,7 +7,7 @@ from dataclasses import replace
 from functools import cache, partial
 from typing import TYPE_CHECKING, Any
 
-from heroku_magic.app.attached_input import refuse_detached
+from heroku_magic.app.attached_input import on_attached_dyno, refuse_detached
 from heroku_magic.app.budget import second_price
 from heroku_magic.app.function import declared_arguments, misfits
 from heroku_magic.app.planner import check_before_prompts, check_single_program, encode, encode_all, python_task
@@ -30,7 +30,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from heroku_magic.app.planner import Planner
-    from heroku_magic.protocol.spool import Spool
     from heroku_magic.protocol.task import Task
     from heroku_magic.runs.options import RunOptions, SweepOptions
     from heroku_magic.runs.spec import RunSpec
@@ -136,7 +135,7 @@ class SweepPlanner:
                 if attached.keys().isdisjoint(made.names) and not split(task, chosen[0])[1]:
                     return replace(first, env={**encode({**in_env, **chosen[0]}, task, []), **_own(first)})
             env, values = encode_all({**fixed, **chosen[0]}, task, [], options)
-            return _on_attached_dyno(first, env, values, python_task(task, "--warm"))
+            return on_attached_dyno(replace(first, env=env, module=python_task(task, "--warm")), values)
 
         swept = (part for axis in made.axes for part in _used(axis, made, indices))
         all_attached = frozenset(attached).union(*(split(task, part)[1] for part in swept))
@@ -167,7 +166,8 @@ class SweepPlanner:
                 env = bundle.build_env(calls[0], reserved=reserved, explains=False)
                 return replace(first, env={**env, **_own(first)}, values=None)
             except InputTooLarge:
-                return _on_attached_dyno(first, *bundle.build_call(calls[0]))
+                env, spool = bundle.build_call(calls[0])
+                return on_attached_dyno(replace(first, env=env), spool)
 
         return Plan(first, made, indices, make_spec, self.planner.most_at_once)
 
@@ -192,13 +192,6 @@ def estimate(plan: Plan, options: SweepOptions, requests_left: int, answered: in
         if refusal := made.refuses(options.max_cost):
             raise InvalidParameters([refusal])
     return made
-
-
-def _on_attached_dyno(first: RunSpec, env: dict[str, str | Secret], values: Spool | None, module: str = "") -> RunSpec:
-    """Return the run of a combination that does not fit into an environment. first: that of the first combination."""
-    is_once = first.is_once or not first.is_warm
-    own = replace(first, env=env, values=values, module=module or first.module)
-    return replace(own, is_warm=True, is_once=is_once, falls_back=False)
 
 
 def _own(spec: RunSpec) -> dict[str, str | Secret]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
@@ -22,16 +21,13 @@ if TYPE_CHECKING:
 
     from heroku_magic.accounts.settings import Settings
     from heroku_magic.api.client import HerokuClient
+    from heroku_magic.api.resources import Dyno
     from heroku_magic.runs.options import SweepOptions
     from heroku_magic.runs.spec import RunSpec
     from heroku_magic.text.notifier import MessageCallback
     from heroku_magic.warm.warm_dyno import WarmDyno
 
 USUAL_SIZE = "standard-1x"
-
-
-def _with_state(dyno: re.Match[str], state: str | None) -> str:
-    return dyno[0] if state is None else f"{dyno[1]} ({dyno[2]}; warm: {state})"
 
 
 @notifies_owner
@@ -92,10 +88,9 @@ class WarmApp(ManagedApp):
         """Return the state, the calls and the cost of each warm dyno of this process, by the dyno's name."""
         return {str(one.dyno): one.summary for one in self._warm.running()}
 
-    def describe_dynos(self) -> str:
-        """Return the names and states of the dynos that heroku_magic started, as text; empty if there are none."""
-        text, states = super().describe_dynos(), self.warm_states()
-        return re.sub(r"(run\.\d+) \((\w+)\)", lambda one: _with_state(one, states.get(one[1])), text)
+    def _state_of(self, dyno: Dyno) -> str:
+        state = self.warm_states().get(dyno.name)
+        return dyno.state if state is None else f"{dyno.state}; warm: {state}"
 
     def _check_warm(self, count: int, size: str | None, idle: float) -> None:
         """Raise InvalidOptions unless the app can have so many warm dynos."""

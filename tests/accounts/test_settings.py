@@ -192,8 +192,9 @@ def test_a_pace_that_is_no_number_of_records_is_refused(pace):
         ("https://api.heroku.com", "https://api.heroku.com"),
     ],
 )
-def test_heroku_host_is_parsed_as_by_the_cli(host, url):
-    assert base_url({"HEROKU_HOST": host}) == url
+def test_heroku_host_is_parsed_as_by_the_cli(host, url, monkeypatch):
+    monkeypatch.setenv("HEROKU_HOST", host)
+    assert base_url() == url
 
 
 @pytest.mark.parametrize(
@@ -237,9 +238,10 @@ def test_heroku_host_is_parsed_as_by_the_cli(host, url):
         "",
     ],
 )
-def test_a_foreign_host_gets_no_token(host):
+def test_a_foreign_host_gets_no_token(host, monkeypatch):
+    monkeypatch.setenv("HEROKU_HOST", host)
     with pytest.raises(SettingsError, match="HEROKU_HOST"):
-        base_url({"HEROKU_HOST": host})
+        base_url()
 
 
 def test_a_secret_is_never_shown():

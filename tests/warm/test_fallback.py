@@ -91,6 +91,14 @@ def test_a_default_of_warm_names_its_price_first_and_leaves_out_what_cannot_be_w
     assert [dyno.calls for dyno in heroku.warm()] == [2]
 
 
+def test_a_budget_pays_for_no_warm_dyno_where_a_task_cannot_have_one(start):
+    heroku, _ = start(warm=True, size="standard-1x")
+    # 207 s of Standard-1X cost $0.002, and a warm dyno waits for 300 s.
+    assert heroku.estimate("other", max_cost=0.002).spec.timeout == 207
+    with pytest.raises(InvalidOptions, match="300 s that it waits"):
+        heroku.estimate("count", max_cost=0.002)
+
+
 def test_an_eco_dyno_is_said_to_be_the_only_one(start):
     heroku, messages = start(size="eco")
     heroku.warm(1)
