@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 MEMORY = 1_000_000  # bytes that are kept in memory
 COPY_BYTES = 1 << 20
 LARGE = 1_000_000  # bytes beyond which calls share a value
+HELD = 64_000_000  # bytes of a value that are kept in memory until it is complete
 MOST_SHARED = 32  # values of one call, each of which is an open file on the dyno
 
 
@@ -58,6 +59,42 @@ class Section:
             view = view[os.write(self._file, view) :]
 
 
+class _Value:
+    """A value while it is encoded: only one that no other call has sent is written to the disk."""
+
+    digest = ""  # until it is complete
+
+    def __init__(self) -> None:
+        self._section, self._size, self._hash = Section(), 0, sha256()
+        self._held: list[memoryview] = []
+
+    def __len__(self) -> int:
+        return self._size
+
+    def add(self, view: memoryview) -> None:
+        """Add bytes. Raises OSError where the disk is full."""
+        self._size += len(view)
+        self._hash.update(view)
+        self._held.append(view)
+        if self._size - len(self._section) > HELD:
+            self.section()
+
+    def section(self) -> Section:
+        """Write it."""
+        for view in self._held:
+            self._section.add(view)
+        self._held.clear()
+        return self._section
+
+    def shared_section(self) -> Section:
+        """Return the section of all calls that have this value."""
+        digest = self._hash.hexdigest()
+        if (known := _LARGE_VALUES.get(digest)) is not None:
+            return known
+        self.section().digest = digest
+        return _LARGE_VALUES.setdefault(digest, self._section)
+
+
 _LARGE_VALUES: weakref.WeakValueDictionary[str, Section] = weakref.WeakValueDictionary()  # of all spools, by digest
 
 
@@ -76,7 +113,7 @@ class Spool:
     def __init__(self, hidden: Iterable[str] = ()) -> None:
         self.values: dict[str, dict[str, Any]] = {}
         self.holds_hidden = False
-        self.sections = [Section()]
+        self.sections: list[Any] = [Section()]
         texts = {one for text in hidden if text for one in (text, json.dumps(text, ensure_ascii=False)[1:-1])}
         self._hidden = [text.encode() for text in texts]
 
@@ -104,22 +141,16 @@ class Spool:
     @contextmanager
     def one_value(self) -> Iterator[None]:
         """Make one value of what is added inside the `with`. Calls share a large one; a failure leaves nothing."""
-        section = Section()
-        self.sections.append(section)
+        value = _Value()
+        self.sections.append(value)
         try:
             yield
-        except BaseException:
-            self.sections.remove(section)
-            raise
-        if len(section) > LARGE and len(self.shared) < MOST_SHARED:
-            digest = sha256()
-            for data in section.read(0, len(section)):
-                digest.update(data)
-            section.digest = digest.hexdigest()
-            self.sections[-1:] = [_LARGE_VALUES.setdefault(section.digest, section), Section()]
+        finally:
+            self.sections.remove(value)
+        if len(value) > LARGE and len(self.shared) < MOST_SHARED:
+            self.sections += [value.shared_section(), Section()]
         else:
-            self.sections.pop()
-            for data in section.read(0, len(section)):
+            for data in value.section().read(0, len(value)):
                 self.sections[-1].add(memoryview(data))
 
     def add(self, name: str, kind: str, data: bytes, **more: Any) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import tempfile
 from hashlib import sha256
 
 import pytest
@@ -62,6 +63,33 @@ def test_large_values_with_the_same_content_are_one_section_of_all_spools():
     assert bytes(one) == b"ownsmall" + data + data + b"last"
     assert b"".join(one.read(5, 12)) == b"all" + data[:4]
     assert b"".join(one.read(LARGE + 8, LARGE + 11)) == data[-1:] + data[:2]
+
+
+def test_a_large_value_is_written_to_the_disk_once_for_all_spools(monkeypatch):
+    files, data = [], os.urandom(LARGE + 1)
+    make = tempfile.mkstemp
+    monkeypatch.setattr(tempfile, "mkstemp", lambda **options: files.append(make(**options)) or files[-1])
+
+    def filled():
+        spool = Spool()
+        with spool.one_value():
+            spool += data
+        return spool
+
+    spools = [filled() for _ in range(3)]
+    assert len(files) == 1
+    assert {bytes(spool) for spool in spools} == {data}
+
+
+def test_a_value_of_many_parts_is_kept_in_memory_only_up_to_a_limit(monkeypatch):
+    monkeypatch.setattr("heroku_magic.protocol.spool.HELD", LARGE)
+    parts, spool = [os.urandom(LARGE // 2) for _ in range(9)], Spool()
+    with spool.one_value():
+        for number, part in enumerate(parts, 1):
+            spool += part
+            assert sum(map(len, spool.sections[-1]._held)) <= LARGE
+            assert len(spool) == number * len(part)
+    assert bytes(spool) == b"".join(parts)
 
 
 def test_a_value_that_fails_leaves_nothing_behind():
