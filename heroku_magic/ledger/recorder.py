@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from heroku_magic.ledger.entry import Entry
     from heroku_magic.sweeps.sweep import Sweep
     from heroku_magic.text.secret import Secret
-    from heroku_magic.warm.pool_usage import PoolReport, PoolUsage
+    from heroku_magic.warm.pool_usage import PoolUsage
 
 LATE = 1.2  # seconds after the end of a run in which its last lines arrive
 PATIENCE = 10.0  # seconds that a reader waits for runs that have ended
@@ -92,10 +92,7 @@ class Recorder:
     def follow_pool(self, usage: PoolUsage, hidden: Callable[[], Iterable[Secret]]) -> None:
         """Write what the calls of a pool took when it reports that, at the latest at the end of this process."""
         self._pools.append(usage)
-        usage.on_report = partial(self._pool_reported, hidden)
-
-    def _pool_reported(self, hidden: Callable[[], Iterable[Secret]], report: PoolReport) -> None:
-        self._put_at_once(hidden(), partial(pool_record, report))
+        usage.on_report = lambda report: self._put_at_once(hidden(), partial(pool_record, report))
 
     def _begin_following(self, hidden: Iterable[Secret]) -> Followed | None:
         """Return where and how to write; None if nothing is to be written, or nothing can be."""

@@ -90,7 +90,7 @@ class DynoCreator:
     def _create_once(self) -> Dyno:
         """Create one dyno, whatever happens to the responses."""
         try:
-            return self._create_within_limit()
+            return within_limit(self._request, self._spec.app_name, self._pause, is_patient=self._is_patient)
         except Unreachable as error:
             if not error.sent:
                 raise
@@ -106,9 +106,6 @@ class DynoCreator:
                 raise
         notify("The response to the create request was lost, and no dyno of this run is listed. Creating it again.")
         return self._create_once()
-
-    def _create_within_limit(self) -> Dyno:
-        return within_limit(self._request, self._spec.app_name, self._pause) if self._is_patient else self._request()
 
     def _request(self) -> Dyno:
         spec = self._spec
@@ -138,17 +135,17 @@ class DynoCreator:
             raise Stopped
 
 
-def within_limit(create: Callable[[], T], app_name: str, pause: Callable[[float], None]) -> T:
+def within_limit(create: Callable[[], T], app_name: str, pause: Callable[[float], None], *, is_patient: bool) -> T:
     """Return what `create` returns; while the app is at its limit, wait for another dyno to end, and try again.
 
-    pause: sleeps for some seconds, and raises what ends the wait.
+    pause: sleeps for some seconds, and raises what ends the wait. is_patient: whether to wait at all.
     """
     seconds = SHORTEST_WAIT
     while True:
         try:
             return create()
         except Refused as error:
-            if error.id != "cannot_run_above_limit":
+            if error.id != "cannot_run_above_limit" or not is_patient:
                 raise
             if seconds == SHORTEST_WAIT:
                 idle = " `%heroku warm 0` stops those that wait for calls." if has_idle_dyno(app_name) else ""

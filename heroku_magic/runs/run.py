@@ -274,8 +274,7 @@ class Run(TableFuture[HerokuMagicError]):
         billed: list[tuple[str | None, float | None]] = [*self.guard.extra_seconds()]
         if self.dyno is not None or not billed:
             billed.append((self.size, self.seconds))
-        prices = [self._spec.price(size, seconds) for size, seconds in billed]
-        return None if None in prices else sum(price or 0.0 for price in prices)
+        return self._spec.total_price(billed)
 
     def snapshot(self) -> RunSnapshot:
         """Return what is known of the run by now, as an object that can be pickled."""

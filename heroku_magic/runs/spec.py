@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from math import fsum
 from typing import TYPE_CHECKING
 
 from heroku_magic.platform_facts.dyno_sizes import DOLLARS_PER_MONTH, dollars
@@ -12,7 +13,7 @@ from heroku_magic.text.redact import Mask
 from heroku_magic.text.secret import Secret
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
     from pathlib import Path
 
     from heroku_magic.protocol.spool import Spool
@@ -77,6 +78,11 @@ class RunSpec:
         if self.is_local:
             return 0.0
         return dollars(size, seconds, self.prices) if size and seconds is not None else None
+
+    def total_price(self, billed: Iterable[tuple[str | None, float | None]]) -> float | None:
+        """Return the list price of dynos by their sizes and seconds; None if one is unknown."""
+        prices = [self.price(size, seconds) for size, seconds in billed]
+        return None if None in prices else fsum(price or 0.0 for price in prices)
 
     @property
     def kind(self) -> Kind:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import time
+from collections import defaultdict
 from dataclasses import dataclass
+from math import fsum
 from typing import TYPE_CHECKING, NamedTuple
 
 from heroku_magic.api.transport import QUOTA
@@ -140,8 +142,7 @@ class CostMeter:
 
     def __init__(self, spec: RunSpec) -> None:
         self._spec = spec
-        self._seconds = 0.0
-        self._dollars: float | None = 0.0
+        self._ended: defaultdict[str | None, float] = defaultdict(float)  # seconds by size
         self._spans: list[DynoSpan] = []
         self._guards: list[DynoGuard] = []  # of runs that ended, whose other dynos may still cost
 
@@ -151,8 +152,7 @@ class CostMeter:
         if run.dyno is None or run.started_at is None:
             return
         seconds = run.seconds or 0.0
-        self._seconds += seconds
-        self._dollars = self._plus(self._dollars, run.size, seconds)
+        self._ended[run.size] += seconds
         self._spans.append(DynoSpan(run.started_at, run.up_at, run.started_at + seconds, run.state))
 
     def watch(self, guard: DynoGuard) -> None:
@@ -163,12 +163,12 @@ class CostMeter:
     @property
     def seconds(self) -> float:
         """Seconds of the dynos of the runs that ended, those of extra dynos by now."""
-        return self._seconds + sum(seconds for _, seconds in self._extra(self._guards))
+        return fsum(self._billed().values())
 
     @property
     def dollars(self) -> float | None:
         """Dollars of the dynos of the runs that ended."""
-        return self._plus_extra(self._dollars, self._guards)
+        return self._spec.total_price(self._billed().items())
 
     @property
     def spans(self) -> list[DynoSpan]:
@@ -182,27 +182,25 @@ class CostMeter:
     def so_far(self, running: Iterable[Run]) -> float | None:
         """Return the dollars, including those of dynos that still run."""
         running = [*running]
-        total = self._plus_extra(self.dollars, [run.guard for run in running if run.guard not in self._guards])
+        billed = self._billed(run.guard for run in running if run.guard not in self._guards)
         for run in running:
             if run.dyno is not None and run.started_at is not None and not run.done():
-                total = self._plus(total, run.size, run.guard.own_seconds)
-        return total
+                billed[run.size] += run.guard.own_seconds
+        return self._spec.total_price(billed.items())
 
     def expected(self, seconds: float, size: str | None) -> float | None:
         """Return the dollars after so many more dyno seconds."""
-        return self._plus(self.dollars, size, seconds)
+        billed = self._billed()
+        billed[size] += seconds
+        return self._spec.total_price(billed.items())
 
-    def _extra(self, guards: Iterable[DynoGuard]) -> list[tuple[str, float]]:
-        return [billed for guard in guards for billed in guard.extra_seconds()]
-
-    def _plus_extra(self, dollars: float | None, guards: Iterable[DynoGuard]) -> float | None:
-        for size, seconds in self._extra(guards):
-            dollars = self._plus(dollars, size, seconds)
-        return dollars
-
-    def _plus(self, dollars: float | None, size: str | None, seconds: float) -> float | None:
-        price = self._spec.price(size, seconds)
-        return None if price is None or dollars is None else dollars + price
+    def _billed(self, others: Iterable[DynoGuard] = ()) -> defaultdict[str | None, float]:
+        """Return the seconds by size of the runs that ended, and of all extra dynos. others: of runs that did not."""
+        billed = self._ended.copy()
+        for guard in (*self._guards, *others):
+            for size, seconds in guard.extra_seconds():
+                billed[size] += seconds
+        return billed
 
 
 def extra_spans(guards: Iterable[DynoGuard]) -> list[DynoSpan]:

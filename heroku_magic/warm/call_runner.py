@@ -88,7 +88,7 @@ class CallRunner(Runner):
             if self.cancel_requested.wait(seconds) or self._must_not_start():
                 raise Stopped("before it was called.")
 
-        return within_limit(acquire, self.spec.app_name, pause) if self._is_patient else acquire()
+        return within_limit(acquire, self.spec.app_name, pause, is_patient=self._is_patient)
 
     def _work(self) -> None:
         try:
