@@ -5,27 +5,31 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from heroku_magic.app.executors import PoolPlanner
-from heroku_magic.app.function import bound, undecorated, value
+from heroku_magic.app.function import binder, bound, returned, undecorated, value
 from heroku_magic.app.recorded_app import RecordedApp
 from heroku_magic.errors import InvalidOptions
 from heroku_magic.ledger.recorder import recorder
+from heroku_magic.protocol.helper import helper_task
 from heroku_magic.runs.options import WARM_IDLE, RunOptions, check_count, pick
 from heroku_magic.runs.request import RunRequest
 from heroku_magic.runs.started_by_call import run_to_end
 from heroku_magic.sweeps.executor import DynoExecutor
 from heroku_magic.text.notifier import notifies_owner
+from heroku_magic.text.sanitize import clean_line
 from heroku_magic.warm.pool import WarmPool
 from heroku_magic.warm.pool_functions import with_initializer
 from heroku_magic.warm.pool_usage import PoolUsage
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
+    from concurrent.futures import Executor
 
+    from heroku_magic.app.planner import Planner
     from heroku_magic.protocol.task import Task
     from heroku_magic.runs.run import Run
     from heroku_magic.runs.spec import RunSpec
     from heroku_magic.sweeps.executor import SpecFactory
+    from heroku_magic.text.secret import Secret
 
 POOL_JOBS = 4
 
@@ -105,7 +109,7 @@ class ExecutorApp(RecordedApp):
         def prepare(fn: Callable[..., Any]) -> Callable[..., Any]:
             return fn if initializer is None else with_initializer(fn, initializer, initargs)
 
-        planner = PoolPlanner(self._planner, self._catalog, options, prepare, self._hidden)
+        planner = PoolPlanner(self._planner, options, prepare, self._hidden)
         request = RunRequest(app=self.app, folder=str(self.settings.worker or ""), kind="pool")
         usage = PoolUsage(request, self.app_name, self.client.base_url)
         if options.history:
@@ -154,7 +158,7 @@ class ExecutorApp(RecordedApp):
 
         if task is None:
             return self._function_executor(options, most_at_once)
-        return self._task_executor(self._catalog.task(task, any_type=any_type), options, most_at_once)
+        return self._task_executor(self._planner.task(task, options), options, most_at_once)
 
     def _function_executor(self, options: RunOptions, most_at_once: Callable[[str | None], int]) -> DynoExecutor:
         """Return an executor that sends the functions passed to it."""
@@ -178,9 +182,7 @@ class ExecutorApp(RecordedApp):
                 raise InvalidOptions(
                     f"This executor runs the task {task.name}: pass executor.task to submit() or map()."
                 )
-            made = self._planner.plan(task.name, task.bind(args, kwargs), options)
-            self._hidden.update(made.secrets.values())
-            return made
+            return self._planner.plan(task.name, task.bind(args, kwargs), options)
 
         called.__name__ = called.__qualname__ = task.name
         return self._executor(spec, lambda run: run.partial, called, most_at_once)
@@ -192,12 +194,73 @@ class ExecutorApp(RecordedApp):
         task: Callable[..., Any] | None,
         most_at_once: Callable[[str | None], int],
     ) -> DynoExecutor:
+        def make_spec(function: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> RunSpec:
+            made = spec(function, args, kwargs)
+            self._hidden.update(made.secrets.values())
+            return made
+
         return DynoExecutor(
             self.client,
-            spec,
+            make_spec,
             value_of,
             task=task,
             most_at_once=most_at_once,
             on_start=self._record,
             attached_runner=self._attached_runner,
         )
+
+
+class PoolPlanner:
+    """Plans the calls of a pool: of functions, which travel by cloudpickle, and of tasks.
+
+    prepare: wraps a function that needs an initializer. hidden: collects the calls' secrets.
+    """
+
+    def __init__(
+        self,
+        planner: Planner,
+        options: RunOptions,
+        prepare: Callable[[Callable[..., Any]], Callable[..., Any]],
+        hidden: set[Secret],
+    ) -> None:
+        self._planner, self._options = planner, options
+        self._prepare, self._hidden = prepare, hidden
+
+    def encoder_for(self, fn: Callable[..., Any]) -> Callable[[tuple[Any, ...], Mapping[str, Any]], RunSpec]:
+        """Return a function that turns the arguments of a call into its run."""
+        task: Task | None = getattr(fn, "heroku_task", None)
+        if task is not None:
+            request = RunRequest(is_kept=task.keeps_history)
+            return lambda args, kwargs: self._hide(
+                replace(self._planner.plan_call(task.name, task.bind(args, kwargs), self._options), request=request)
+            )
+        fn = undecorated(fn)
+        options = replace(self._options, code=fn, rows=True)
+        bundle, bind = self._planner.bundle(self._prepare(fn), {}, (), options), binder(fn)
+        return lambda args, kwargs: self._hide(self._planner.bundle_spec(bundle, bind(args, kwargs), options))
+
+    def _hide(self, spec: RunSpec) -> RunSpec:
+        self._hidden.update(spec.secrets.values())
+        return spec
+
+    def value_of(self, run: Run) -> Any:
+        """Return the value of a call that has succeeded."""
+        self._planner.bundler.learn(run)
+        is_function = run.declaration is not None and run.declaration.typed
+        return returned(run.parts, run.facts) if is_function else run.partial
+
+    def task(self, pool: Executor, name: str | None) -> Callable[..., Any]:
+        """Return a task as a function that a pool can run."""
+        task = self._planner.task(name, self._options)
+        if helper_task(task.command) is None:
+            raise InvalidOptions(
+                f"{task.name} runs `{clean_line(task.command[:80])}`. A pool runs only Python tasks whose command is "
+                "`python -m heroku_task NAME`."
+            )
+
+        def called(*args: Any, **kwargs: Any) -> Any:
+            return pool.submit(called, *args, **kwargs).result()
+
+        called.__name__ = called.__qualname__ = task.name
+        called.heroku_task = task  # type: ignore[attr-defined]
+        return called

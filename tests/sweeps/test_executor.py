@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import threading
 import time
 from concurrent.futures import Executor, as_completed, wait
@@ -226,6 +227,16 @@ def test_a_secret_of_a_call_is_masked_when_its_log_is_read_again(heroku, monkeyp
         executor.submit(executor.task).result(30)
         (run,) = [line.dyno for line in heroku.logs("") if line.message == "it is ***"]
     assert not any("swordfish" in line.message for line in heroku.logs(run))
+
+
+def test_a_secret_of_a_function_is_masked_when_its_log_is_read_again(heroku, monkeypatch):
+    def show():
+        print("it was", os.environ["PHRASE"])
+
+    monkeypatch.setenv("PHRASE", "open sesame")
+    with heroku.executor(secrets=["PHRASE"]) as executor:
+        executor.submit(show).result(30)
+    assert [line.message for line in heroku.logs("") if "it was" in line.message] == ["it was ***"]
 
 
 def test_an_internal_error_ends_every_future(heroku, monkeypatch):
