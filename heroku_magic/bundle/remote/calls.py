@@ -72,10 +72,8 @@ class Parent:
         driver = load("heroku_driver")  # the process of a call ends itself only after it has reported
         self._run_program = functools.partial(driver.main, end=int)
         driver.main, driver._compile = _itself, functools.lru_cache(maxsize=2)(driver._compile)
-        self._is_harmless = False  # to read the function of this call once for all calls
-        self._functions = driver.RemoteCall
+        self._functions = load("heroku_functions").KeptFunctions(driver, self._imports.resources)
         self._functions.keeps_state = keeps_state
-        read, self._functions._read_function = self._functions._read_function, lambda call: self._read(read, call)
 
     def serve(self) -> int:
         """Run calls until the front ends; return the exit status."""
@@ -210,20 +208,13 @@ class Parent:
         if self._keeps_state:
             self._imports.adopt()
         else:
-            self._functions.ready.clear()
-
-    def _read(self, read: Callable[..., Any], call: Any) -> Any:
-        """Read a function, and take note whether it has opened anything, such as a file, that each call needs anew."""
-        before = self._imports.resources()
-        function = read(call)
-        self._is_harmless = self._imports.resources() == before
-        return function
+            self._functions.clear()
 
     def _share(self, names: list[str]) -> None:
         """Import what a call has imported, and read its function, so that the next ones need not."""
         if _FUNCTION in names and not self._keeps_state:
             with contextlib.suppress(Exception):  # then each call reads it
-                self._program[1].prepare()
+                self._functions.prepare(self._program[1])
             self._check_fork()
         if new := [name for name in names if name not in sys.modules and name != _FUNCTION]:
             _load_all(importlib.import_module, new)
@@ -261,7 +252,7 @@ class Parent:
 
     def _call(self, message: Message, ends: list[int], rehearsal: Any = None) -> int:
         """Run a call, or a rehearsal, in this process; report its exit status and the modules that it has imported."""
-        status, pid, names, self._is_harmless = 1, os.getpid(), list[str](), False
+        status, pid, names, self._functions.is_harmless = 1, os.getpid(), list[str](), False
         out, err, heroku_task._record_fd, report, *files = ends
         transfer = self._transfer.Transfer(files, message.get("shared", []), message.get("values", {}), self._load)
         for standard, end in ((1, out), (2, err)):
@@ -283,7 +274,7 @@ class Parent:
                 _end_process_pools()
                 atexit._run_exitfuncs()
             with contextlib.suppress(Exception):  # a thread is importing, or a module is any object
-                names = self._imports.shared_since(latest) + [_FUNCTION] * self._is_harmless
+                names = self._imports.shared_since(latest) + [_FUNCTION] * self._functions.is_harmless
         except BaseException as error:
             if os.getpid() == pid:
                 raise

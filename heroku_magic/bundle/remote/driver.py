@@ -22,7 +22,7 @@ import heroku_task
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from typing import Any, ClassVar
+    from typing import Any
 
     Names = dict[str, Any]
 
@@ -34,7 +34,6 @@ _KINDS: dict[Any, tuple[str, str | None]] = {  # of values that need a package
     "array": ("is an array", "numpy"),
     **dict.fromkeys(("DataFrame", "Series"), ("is a table", "pandas")),
 }
-_MOST_KEPT = 8  # functions of a process whose calls keep state
 LEFTOVER_SECONDS = 10  # how long a cell's threads may run after its last line
 
 
@@ -179,14 +178,7 @@ class RemoteCall(RemoteProgram):
 
     code: `name` to show, `python` (the version that pickled it), `sources` of its functions for tracebacks, and
     `allow_pickle` (for its value).
-
-    ready: functions that were read before, by their pickles, with the modules that came with each and its `__main__`;
-    the one used last is last. keeps_state: whether the next call finds a function as the last one has left it.
     """
-
-    ready: ClassVar[dict[bytes, tuple[Any, dict[str, Any], types.ModuleType]]] = {}
-    keeps_state = False
-    _taken: Any = None
 
     def facts(self) -> dict[str, Any]:
         """Return that the value is typed JSON, and whether the app has cloudpickle."""
@@ -205,20 +197,14 @@ class RemoteCall(RemoteProgram):
 
     def read(self, text: str) -> Names:
         """Return the arguments, in whose `__main__` the function is read, too."""
-        if self._body in self.ready:
-            sys.modules["__main__"] = self.ready[self._body][2]
-        else:
-            _fresh_main()
-        return super().read(text)
-
-    def prepare(self) -> None:
-        """Read the function for the next call."""
         _fresh_main()
-        self.ready[self._body] = (*self._read_function(), sys.modules["__main__"])
+        return super().read(text)
 
     def run(self, values: Names) -> None:
         """Call the function; send its value."""
-        function = self._take_function()
+        function, modules = self._read_function()
+        for one, module in modules.items():
+            sys.modules.setdefault(one, module)
         positional = [values.pop(name) for name in [*values] if name.isdigit()]
         name = self.code["name"]
         try:
@@ -234,17 +220,6 @@ class RemoteCall(RemoteProgram):
         for file, first, text in self.code["sources"]:
             _remember(file, first, text)
         return function, modules
-
-    def _take_function(self) -> Any:
-        """Return the function, whose modules take the place of those that came with another one."""
-        taken = self.ready.pop(self._body, None) or (*self._read_function(), sys.modules["__main__"])
-        function, modules, _ = self._taken = taken  # kept: the end of a call that was forked need not free its memory
-        sys.modules.update((name, one) for name, one in modules.items() if not _is_imported(name))
-        if self.keeps_state:
-            self.ready[self._body] = taken
-            if len(self.ready) > _MOST_KEPT:
-                del self.ready[next(iter(self.ready))]
-        return function
 
     def _unpack(self, header: bytes, body: bytes) -> Names:
         # A sweep that is resumed has its arguments from a file, as JSON.
@@ -324,10 +299,6 @@ def unpickler() -> Any:
 def _check_size(body: bytes, name: str) -> None:
     if len(body) > _MAX_BODY_BYTES:
         raise TypeError(f"the result of {name} has {len(body):,} bytes of arrays and tables")
-
-
-def _is_imported(name: str) -> bool:
-    return getattr(sys.modules.get(name), "__spec__", None) is not None
 
 
 def _fresh_main() -> Names:

@@ -1,0 +1,73 @@
+"""Keep functions that were read, because to read one may take far longer than to call it.
+
+Calls that share a process find a function as the last one has left it. Others find it as it was sent: their process is
+forked from one that has read it.
+"""
+
+from __future__ import annotations
+
+import sys
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from types import ModuleType
+    from typing import Any
+
+    Read = tuple[Any, dict[str, ModuleType]]
+
+MOST_KEPT = 8  # functions of a process whose calls keep state
+
+
+class KeptFunctions:
+    """Reads the functions of calls, in place of the driver.
+
+    resources: returns what is open, such as files: what opens any of it when it is read is read by each call.
+    keeps_state: calls share this process. is_harmless: the latest call has read its function, and that opened nothing.
+    """
+
+    def __init__(self, driver: Any, resources: Callable[[], Any]) -> None:
+        self.keeps_state = self.is_harmless = False
+        self._driver, self._resources = driver, resources
+        # By its pickle, a function, the modules that came with it, and its `__main__`; the one used last is last.
+        self._kept: dict[bytes, tuple[Read, ModuleType]] = {}
+        self._latest: Read = None, {}  # not freed at the end of a forked call, which would copy its memory
+        call = driver.RemoteCall
+        self._read_arguments, self._read_function = call.read, call._read_function
+        # Of functions Python makes methods, which get their call.
+        call.read = lambda call, text: self._arguments(call, text)  # noqa: PLW0108
+        call._read_function = lambda call: self._function(call)  # noqa: PLW0108
+
+    def prepare(self, call: Any) -> None:
+        """Read the function of a call for the processes that will be forked."""
+        self._driver._fresh_main()
+        self._kept[call._body] = self._read_function(call), sys.modules["__main__"]
+
+    def clear(self) -> None:
+        """Forget all functions."""
+        self._kept.clear()
+
+    def _arguments(self, call: Any, text: str) -> Any:
+        """Read the arguments of a call in the `__main__` of its function."""
+        if call._body not in self._kept:
+            return self._read_arguments(call, text)
+        sys.modules["__main__"] = self._kept[call._body][1]
+        return self._driver.RemoteProgram.read(call, text)
+
+    def _function(self, call: Any) -> Read:
+        """Return the function of a call and the modules that came with it, which replace those of another one."""
+        if call._body in self._kept:
+            read = self._kept.pop(call._body)[0]
+        else:
+            before = self._resources()
+            read = self._read_function(call)
+            self.is_harmless = self._resources() == before
+        for name, module in self._latest[1].items():
+            if sys.modules.get(name) is module:
+                del sys.modules[name]
+        self._latest = read
+        if self.keeps_state:
+            self._kept[call._body] = read, sys.modules["__main__"]
+            if len(self._kept) > MOST_KEPT:
+                del self._kept[next(iter(self._kept))]
+        return read
