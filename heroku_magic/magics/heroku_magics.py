@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from heroku_magic.magics.completion import Matches
     from heroku_magic.magics.completion_sources import CompletionSources
     from heroku_magic.magics.parser import ParsedLine
-    from heroku_magic.runs.started_by_call import StartedJob
+    from heroku_magic.runs.future import TableFuture
 
 # Older versions of IPython wrap magics in generated functions, whose frames have no module name.
 _UNDEFINED = re.compile(r"NameError: name '(\w+)' is not defined")
@@ -127,7 +127,7 @@ class HerokuMagics(RunVerbs, HistoryVerbs, AccountVerbs):
         return complete_body(text, others, self._completion_sources)
 
 
-def _interrupted(jobs: Sequence[StartedJob], *, starts_dyno: bool) -> Interrupted:
+def _interrupted(jobs: Sequence[TableFuture[Any]], *, starts_dyno: bool) -> Interrupted:
     """Stop what was started before anybody watched it, and return what became of it; another interrupt lets go."""
     live = [job for job in jobs if not job.done()]
     with suppress(KeyboardInterrupt):

@@ -57,6 +57,15 @@ class TableFuture(ABC, Generic[Error]):
 
     @property
     @abstractmethod
+    def is_detached(self) -> bool:
+        """Whether the work continues when this process ends."""
+
+    @abstractmethod
+    def outcome_message(self) -> str:
+        """Return a sentence about what became of cancelled work."""
+
+    @property
+    @abstractmethod
     def partial(self) -> pd.DataFrame | None:
         """The rows received so far as a DataFrame; None without a table."""
 

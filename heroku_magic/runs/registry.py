@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from heroku_magic.errors import ApiError
 from heroku_magic.runs.exit_hooks import Step, at_end
-from heroku_magic.runs.started_by_call import StoppableJob
 
 if TYPE_CHECKING:
     from heroku_magic.api.client import HerokuClient
@@ -26,11 +25,16 @@ LOOKUP_INTERVAL = 10.0  # seconds between two requests for the dynos of one app
 FEW_REQUESTS, SPARING_INTERVAL = 200, 60.0
 
 
-class RegisteredRun(StoppableJob, Protocol):
+class RegisteredRun(Protocol):
     """A run, or a warm dyno, as the registry and its readers see it."""
 
+    id: str
     app: str
     dyno: str | None
+
+    @property
+    def is_detached(self) -> bool:
+        """Whether it continues when this process ends."""
 
     @property
     def is_idle(self) -> bool:
@@ -42,6 +46,15 @@ class RegisteredRun(StoppableJob, Protocol):
 
     def running(self) -> bool:
         """Return whether the run has not ended."""
+
+    def cancel(self) -> bool:
+        """Request its end; return False if it has ended."""
+
+    def wait(self, timeout: float | None = None) -> bool:
+        """Wait until it has ended."""
+
+    def outcome_message(self) -> str:
+        """Return a sentence about what became of it."""
 
     def wait_for_dyno(self, timeout: float | None = None) -> bool:
         """Wait until the dyno is created."""

@@ -6,51 +6,27 @@ import time
 from contextlib import contextmanager
 from contextvars import ContextVar
 from functools import partial
-from typing import TYPE_CHECKING, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from heroku_magic.text.notifier import notify
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
+    from heroku_magic.runs.future import TableFuture
+
 STOP_TIMEOUT = 60.0  # seconds to wait for a stop: Heroku grants a process 30
 CALL_PATIENCE = 2.0  # seconds that a call on a warm dyno has to end, before an interrupt stops its dyno
 
 
-class StoppableJob(Protocol):
-    """What ends by itself or is stopped: a run, a sweep or a warm dyno."""
-
-    id: str
-
-    @property
-    def is_detached(self) -> bool:
-        """Whether it continues when this process ends."""
-
-    def cancel(self) -> bool:
-        """Request its end; return False if it has ended."""
-
-    def wait(self, timeout: float | None = None) -> bool:
-        """Wait until it has ended."""
-
-    def outcome_message(self) -> str:
-        """Return a sentence about what became of it."""
-
-
-class StartedJob(StoppableJob, Protocol):
-    """A run or a sweep."""
-
-    def done(self) -> bool:
-        """Return whether it has ended."""
-
-
-Job = TypeVar("Job", bound=StartedJob)
-_collectors: ContextVar[tuple[list[StartedJob], ...]] = ContextVar("heroku_magic_jobs", default=())
+Job = TypeVar("Job", bound="TableFuture[Any]")
+_collectors: ContextVar[tuple[list[TableFuture[Any]], ...]] = ContextVar("heroku_magic_jobs", default=())
 
 
 @contextmanager
-def started_jobs() -> Iterator[list[StartedJob]]:
+def started_jobs() -> Iterator[list[TableFuture[Any]]]:
     """Collect the runs and sweeps that this thread starts inside a `with`."""
-    jobs: list[StartedJob] = []
+    jobs: list[TableFuture[Any]] = []
     token = _collectors.set((*_collectors.get(), jobs))
     try:
         yield jobs
@@ -89,7 +65,7 @@ def run_to_end(submit: Callable[[], Job], watch: Callable[[Job], None] = lambda 
     return job
 
 
-def stop_all(jobs: Sequence[StartedJob]) -> list[StartedJob]:
+def stop_all(jobs: Sequence[TableFuture[Any]]) -> list[TableFuture[Any]]:
     """Cancel what has not ended and is not detached, wait for it, and return it."""
     live = [job for job in jobs if not job.is_detached and job.cancel()]
     for job in live:
@@ -97,7 +73,7 @@ def stop_all(jobs: Sequence[StartedJob]) -> list[StartedJob]:
     return live
 
 
-def wait_for_stop(job: StartedJob, wait: Callable[[], object]) -> None:
+def wait_for_stop(job: TableFuture[Any], wait: Callable[[], object]) -> None:
     """Wait for the end of what was cancelled. An interrupt ends the wait.
 
     For a warm call, it has no effect before CALL_PATIENCE has passed, and then stops the dyno first.
@@ -117,7 +93,7 @@ def wait_for_stop(job: StartedJob, wait: Callable[[], object]) -> None:
             return
 
 
-def record_start(job: StartedJob) -> None:
+def record_start(job: TableFuture[Any]) -> None:
     """Take note of a run or a sweep that is about to start."""
     for jobs in _collectors.get():
         jobs.append(job)
