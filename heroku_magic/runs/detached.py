@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from heroku_magic.api.resources import ONE_OFF, Dyno, DynoRelease
+from heroku_magic.api.resources import Dyno  # noqa: TC001 - msgspec reads it
 from heroku_magic.errors import InvalidOptions
 from heroku_magic.platform_facts.folders import make_private
 from heroku_magic.protocol.records import RUN_ID
@@ -31,8 +31,9 @@ FOLDER = Path(".heroku", "runs")
 class Detached(msgspec.Struct, frozen=True):
     """One detached run, as its file stores it.
 
-    key: the dyno's RUN_KEY. host: the API's base URL. timeout: seconds. secrets: the names of the
-    secret parameters, whose values are never stored. is_compound, sends_records, request: see RunSpec.
+    key: the dyno's RUN_KEY. host: the API's base URL. dyno: as the API described it when it was created. timeout:
+    seconds. secrets: the names of the secret parameters, whose values are never stored. is_compound, sends_records,
+    request: see RunSpec.
     """
 
     run: str
@@ -41,12 +42,7 @@ class Detached(msgspec.Struct, frozen=True):
     app: str
     task: str
     command: str
-    dyno: str
-    dyno_id: str
-    size: str
-    release_id: str
-    release: int
-    created_at: str
+    dyno: Dyno
     started_at: float
     timeout: int
     takes_rows: bool
@@ -77,13 +73,8 @@ class Detached(msgspec.Struct, frozen=True):
             request=self.request,
         )
 
-    def as_dyno(self) -> Dyno:
-        """Return the dyno as the API described it when it was created."""
-        release = DynoRelease(id=self.release_id, version=self.release)
-        return Dyno(self.dyno_id, self.dyno, self.command, self.created_at, "starting", self.size, ONE_OFF, release)
-
     def __repr__(self) -> str:
-        return f"<Detached {self.run} {self.task} {self.dyno} {self.app}>"
+        return f"<Detached {self.run} {self.task} {self.dyno.name} {self.app}>"
 
 
 def save(spec: RunSpec, dyno: Dyno, key: RunKey, host: str, started_at: float) -> Path:
@@ -95,12 +86,7 @@ def save(spec: RunSpec, dyno: Dyno, key: RunKey, host: str, started_at: float) -
         app=spec.app,
         task=spec.task,
         command=spec.command,
-        dyno=dyno.name,
-        dyno_id=dyno.id,
-        size=dyno.size,
-        release_id=dyno.release.id,
-        release=dyno.release.version,
-        created_at=dyno.created_at,
+        dyno=dyno,
         started_at=started_at,
         timeout=spec.timeout,
         takes_rows=spec.takes_rows,

@@ -184,7 +184,7 @@ class Runner:
 
     def _attach(self, detached: Detached) -> Dyno:
         """Resume a run that another process started; of an exited dyno only the log is left."""
-        dyno, age = detached.as_dyno(), time.time() - detached.started_at
+        dyno, age = detached.dyno, time.time() - detached.started_at
         self._run.started_at = detached.started_at
         self._clock.start(age)
         self._use(dyno, detached.started_at, age)
@@ -332,7 +332,7 @@ class Runner:
         An attached run may have ended earlier: there Heroku's log counts.
         """
         if self._detached is not None and self.log.exited_at:
-            return seconds_between(self.log.began_at or self._detached.created_at, self.log.exited_at)
+            return seconds_between(self.log.began_at or self._detached.dyno.created_at, self.log.exited_at)
         return self._clock.age(self.log.life.ended_at)
 
     def _verdict(self) -> HerokuMagicError | None:
