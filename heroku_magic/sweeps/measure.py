@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass, field
 from decimal import Decimal
 from numbers import Real
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from heroku_magic.protocol.dataframe import column_label, series
 from heroku_magic.protocol.records import Rows
@@ -14,7 +14,7 @@ from heroku_magic.sweeps.result_table import without_clash
 from heroku_magic.text.sanitize import NAME, clean_line
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from heroku_magic.sweeps.outcomes import Outcome
 
@@ -84,35 +84,15 @@ class _Column:
         self.digests[place] = digest
 
 
-class MeasuredSweep(Protocol):
-    """A sweep as far as its measures and its plot need it."""
-
-    names: list[str]
-
-    @property
-    def axes(self) -> list[tuple[str, int]]:
-        """Names and lengths of the grid's axes."""
-
-    def __len__(self) -> int: ...
-
-    def parameters(self, index: int, /) -> Mapping[str, Any]:
-        """Return the parameters of a run."""
-
-    def known(self) -> list[Outcome]:
-        """Return the outcomes so far."""
-
-    def measurer(self, y: str | None = None) -> Measurer:
-        """Return what measures the runs."""
-
-
 class Measurer:
-    """Measures the runs of a sweep as they end; each is read once. wanted: a column or metric, None for the default.
+    """Measures the runs of a sweep as they end; each is read once.
 
-    The default is the first numeric column that is not a parameter and not 0, 1, 2 … in every run.
+    known: returns the outcomes so far. names: the parameters that differ. wanted: a column or metric; by default the
+    first numeric column that is not a parameter and not 0, 1, 2 … in every run.
     """
 
-    def __init__(self, sweep: MeasuredSweep, wanted: str | None = None) -> None:
-        self._sweep = sweep
+    def __init__(self, known: Callable[[], list[Outcome]], names: Sequence[str], wanted: str | None = None) -> None:
+        self._known, self._names = known, names
         self._wanted = wanted
         self._read = 0
         self._outcomes: dict[int, Outcome] = {}
@@ -121,7 +101,7 @@ class Measurer:
 
     def measure(self) -> Measure:
         """Return the measure of the runs that have ended; without `values` if there is no number to show."""
-        known = self._sweep.known()
+        known = self._known()
         for outcome in known[self._read :]:
             self._take(outcome)
         self._read = len(known)
@@ -156,7 +136,7 @@ class Measurer:
     def _digests(self, outcome: Outcome) -> dict[str, ColumnDigest]:
         digests: dict[str, ColumnDigest] = {}
         if outcome.state == "done":
-            for name, values in columns(outcome, self._sweep.names):
+            for name, values in columns(outcome, self._names):
                 digests.setdefault(name, ColumnDigest()).add(values)
         return digests
 

@@ -34,3 +34,9 @@ class Plan:
 
     def __getitem__(self, index: int) -> dict[str, Any]:
         return self.grid[self.indices[index]]
+
+    @property
+    def axes(self) -> list[tuple[str, int]]:
+        """Names and lengths of the grid's axes; empty if not all combinations of them run."""
+        is_product = not self.grid.in_step and len(self) == self.grid.size
+        return [(", ".join(axis.names), len(axis.values)) for axis in self.grid.axes] if is_product else []

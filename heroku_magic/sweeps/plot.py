@@ -13,14 +13,15 @@ from heroku_magic.sweeps.measure import columns
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-    from heroku_magic.sweeps.measure import Measure, MeasuredSweep
+    from heroku_magic.sweeps.measure import Measure
+    from heroku_magic.sweeps.plan import Plan
 
 _EXTREMES = 10  # highest and lowest runs that are drawn each
 _LONGEST_LABEL = 40
 _FAILED: dict[str, Any] = {"marker": "x", "color": "#dd3333", "linestyle": "none", "zorder": 3}
 
 
-def plot_sweep(sweep: MeasuredSweep, y: str | None, agg: Any, ax: Axes | None) -> Axes:
+def plot_sweep(plan: Plan, measure: Measure, agg: Any, ax: Axes | None) -> Axes:
     """Plot the number of each run over the parameters. Raises InvalidOptions without numbers or matplotlib."""
     try:
         from matplotlib import pyplot as plt
@@ -28,21 +29,20 @@ def plot_sweep(sweep: MeasuredSweep, y: str | None, agg: Any, ax: Axes | None) -
         raise InvalidOptions(
             "plot() needs matplotlib, which is not installed here. Run: %pip install matplotlib"
         ) from None
-    measure = sweep.measurer(y).measure()
     if not measure.name:
         raise InvalidOptions("The runs have no numeric column to plot. Name a column or a metric: plot(y).")
-    values = _aggregated(sweep, measure, agg)
+    values = _aggregated(plan, measure, agg)
     if not values:
         raise InvalidOptions(measure.problem or f'No run has a number "{measure.name}" to plot yet.')
     axes = ax if ax is not None else plt.subplots()[1]
     title = measure.title if agg == "mean" else f"{getattr(agg, '__name__', agg)} of {measure.name}"
     failed = [run for run, outcome in measure.outcomes.items() if outcome.state == "failed"]
-    draw = {1: _line, 2: _heatmap}.get(len(sweep.axes), _extremes)
-    draw(sweep, values, failed, title, axes)
+    draw = {1: _line, 2: _heatmap}.get(len(plan.axes), _extremes)
+    draw(plan, values, failed, title, axes)
     return axes
 
 
-def _aggregated(sweep: MeasuredSweep, measure: Measure, agg: Any) -> dict[int, float]:
+def _aggregated(plan: Plan, measure: Measure, agg: Any) -> dict[int, float]:
     """Return the numbers with the rows of each run made one by `agg`; a single row or a metric stays as it is."""
     if agg == "mean":
         return dict(measure.values)
@@ -50,15 +50,15 @@ def _aggregated(sweep: MeasuredSweep, measure: Measure, agg: Any) -> dict[int, f
 
     numbers = dict(measure.values)
     for run in dict(numbers):
-        own = [rows for name, rows in columns(measure.outcomes[run], sweep.names) if name == measure.name]
+        own = [rows for name, rows in columns(measure.outcomes[run], plan.grid.names) if name == measure.name]
         if own:
             numbers[run] = float(pd.Series([*chain(*own)]).agg(agg))
     return numbers
 
 
-def _line(sweep: MeasuredSweep, values: dict[int, float], failed: list[int], title: str, axes: Axes) -> None:
-    name = sweep.axes[0][0]
-    places, labels = _places([_value(sweep, run, name) for run in range(len(sweep))])
+def _line(plan: Plan, values: dict[int, float], failed: list[int], title: str, axes: Axes) -> None:
+    name = plan.axes[0][0]
+    places, labels = _places([_value(plan, run, name) for run in range(len(plan))])
     known = sorted(values, key=places.__getitem__)
     axes.plot([places[run] for run in known], [values[run] for run in known], marker="o", markersize=4)
     if failed:
@@ -71,14 +71,14 @@ def _line(sweep: MeasuredSweep, values: dict[int, float], failed: list[int], tit
     axes.set_ylabel(_label(title))
 
 
-def _heatmap(sweep: MeasuredSweep, values: dict[int, float], failed: list[int], title: str, axes: Axes) -> None:
-    (down, rows), (across, width) = sweep.axes
+def _heatmap(plan: Plan, values: dict[int, float], failed: list[int], title: str, axes: Axes) -> None:
+    (down, rows), (across, width) = plan.axes
     table = [[values.get(row * width + column, float("nan")) for column in range(width)] for row in range(rows)]
     image = axes.imshow(table, aspect="auto", interpolation="nearest")
     if failed:
         axes.plot([run % width for run in failed], [run // width for run in failed], label="failed", **_FAILED)
-    _label_ticks(axes.set_xticks, [_value(sweep, column, across) for column in range(width)])
-    _label_ticks(axes.set_yticks, [_value(sweep, row * width, down) for row in range(rows)])
+    _label_ticks(axes.set_xticks, [_value(plan, column, across) for column in range(width)])
+    _label_ticks(axes.set_yticks, [_value(plan, row * width, down) for row in range(rows)])
     axes.set_xlabel(_label(across))
     axes.set_ylabel(_label(down))
     figure = axes.get_figure()
@@ -86,18 +86,18 @@ def _heatmap(sweep: MeasuredSweep, values: dict[int, float], failed: list[int], 
         figure.colorbar(image, ax=axes, label=_label(title))
 
 
-def _extremes(sweep: MeasuredSweep, values: dict[int, float], failed: list[int], title: str, axes: Axes) -> None:
+def _extremes(plan: Plan, values: dict[int, float], failed: list[int], title: str, axes: Axes) -> None:
     ordered = sorted(values, key=values.__getitem__)
     shown = ordered if len(ordered) <= 2 * _EXTREMES else ordered[:_EXTREMES] + ordered[-_EXTREMES:]
-    names = [", ".join(f"{name}={value}" for name, value in sweep.parameters(run).items()) for run in shown]
+    names = [", ".join(f"{name}={value}" for name, value in plan[run].items()) for run in shown]
     axes.barh(range(len(shown)), [values[run] for run in shown])
     axes.set_yticks(range(len(shown)), [_label(name[:_LONGEST_LABEL]) for name in names])
     axes.set_xlabel(_label(title))
     axes.set_title(f"{len(shown)} of {len(values)} runs" + (f", {len(failed)} failed" if failed else ""))
 
 
-def _value(sweep: MeasuredSweep, run: int, names: str) -> Any:
-    found = [python_scalar(sweep.parameters(run).get(name)) for name in names.split(", ")]
+def _value(plan: Plan, run: int, names: str) -> Any:
+    found = [python_scalar(plan[run].get(name)) for name in names.split(", ")]
     return found[0] if len(found) == 1 else ", ".join(map(str, found))
 
 

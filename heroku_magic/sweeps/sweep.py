@@ -154,9 +154,7 @@ class Sweep(TableFuture[SweepFailed]):
     @property
     def axes(self) -> list[tuple[str, int]]:
         """Names and lengths of the grid's axes; empty if the sweep is not a complete product of them."""
-        grid = self.plan.grid
-        is_product = not grid.in_step and len(self) == grid.size
-        return [(", ".join(axis.names), len(axis.values)) for axis in grid.axes] if is_product else []
+        return self.plan.axes
 
     # -- how it stands --------------------------------------------------------------------------------
 
@@ -221,7 +219,7 @@ class Sweep(TableFuture[SweepFailed]):
 
     def measurer(self, y: str | None = None) -> Measurer:
         """Return what finds the number of each run. y: a column or metric; None: that of the option `plot`."""
-        return Measurer(self, y or self.options.plot)
+        return Measurer(self.known, self.names, y or self.options.plot)
 
     def plot(self, y: str | None = None, *, agg: Any = "mean", ax: Axes | None = None) -> Axes:
         """Plot a result over the parameters with matplotlib.
@@ -248,7 +246,7 @@ class Sweep(TableFuture[SweepFailed]):
         """
         from heroku_magic.sweeps.plot import plot_sweep
 
-        return plot_sweep(self, y, agg, ax)
+        return plot_sweep(self.plan, self.measurer(y).measure(), agg, ax)
 
     def leftover_message(self) -> str:
         """Return which dynos may still run, and when they end."""

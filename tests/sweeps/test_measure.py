@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from decimal import Decimal
-from types import SimpleNamespace
 
 import pytest
 
@@ -29,7 +28,7 @@ def ended(*tables, metrics=None, state="done"):
 
 
 def measure(outcomes, wanted=None, names=("seed",)):
-    return Measurer(SimpleNamespace(known=lambda: outcomes, names=names), wanted).measure()
+    return Measurer(lambda: outcomes, names, wanted).measure()
 
 
 def test_the_first_numeric_column_that_is_neither_a_parameter_nor_an_index_is_the_default():
@@ -95,7 +94,7 @@ def test_none_shows_states_and_an_unknown_name_lists_what_there_is():
 
 def test_each_run_is_read_once_as_the_sweep_goes_on():
     outcomes = ended([{"x": 1.5}])
-    measurer = Measurer(SimpleNamespace(known=lambda: outcomes, names=["seed"]))
+    measurer = Measurer(lambda: outcomes, ["seed"])
     assert measurer.measure().values == {0: 1.5}
     outcomes.append(Outcome(1, {"seed": 1}, "done", 1, {}, parts=[Rows([{"x": 2.5}])]))
     outcomes[0].parts = None
