@@ -42,7 +42,7 @@ class GitDeploy(Deploy):
     def give_up(self) -> str:
         """Stop waiting, and stop the push unless its build has begun."""
         message = super().give_up()
-        if self._process is not None and self._state != "building":
+        if self._process is not None and message == self._nothing_built:
             self._process.terminate()
         return message
 
@@ -77,7 +77,7 @@ class GitDeploy(Deploy):
         ):
             if match := _REMOTE.fullmatch(line):
                 if self._state == "uploading":
-                    self._change("building")
+                    self._begin_building()
                 self._print([match[1].rstrip()])
             else:
                 lines.append(clean_line(line))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+from types import SimpleNamespace
 
 import pytest
 
@@ -87,6 +88,23 @@ def test_a_push_that_was_given_up_before_it_began_pushes_nothing(heroku, repo, m
     with pytest.raises(Interrupted, match="The push was stopped; shop is unchanged"):
         heroku.start_deploy(repo, git=True).result()
     assert [release.version for release in heroku.releases()] == [1]
+
+
+def test_a_push_that_is_said_to_be_stopped_is_stopped_even_if_its_build_seems_to_begin(monkeypatch):
+    from heroku_magic.deploy.git_deploy import Deploy, GitDeploy
+
+    give_up, stopped = Deploy.give_up, []
+
+    def give_up_just_before_the_build(deploy):
+        message = give_up(deploy)
+        deploy._state = "building"
+        return message
+
+    monkeypatch.setattr(Deploy, "give_up", give_up_just_before_the_build)
+    deploy = GitDeploy(None, "shop", "shop", archive=None, commit=None)
+    deploy._process = SimpleNamespace(terminate=lambda: stopped.append("push"))
+    assert deploy.give_up() == "The upload was stopped; shop is unchanged."
+    assert stopped == ["push"]
 
 
 def test_the_subtree_of_a_folder_inside_a_repository_is_pushed(heroku, git, tmp_path, messages):
