@@ -8,6 +8,8 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
+from heroku_magic.platform_facts.dyno_sizes import next_larger
+
 if TYPE_CHECKING:
     from heroku_magic.api.log_lines import LogLine
 
@@ -17,17 +19,6 @@ _LOST = re.compile(r"(?:Error )?L1[0-3]\b.*?(?:dropped (\d+) messages|(\d+) mess
 LOGPLEX, SHIPPER = "logplex", "log-shuttle"
 LOSS_REPORTERS = frozenset({LOGPLEX, SHIPPER})
 
-# The next size up, for a task that needs more memory.
-_LARGER = {
-    "eco": "standard-2x",
-    "basic": "standard-2x",
-    "standard-1x": "standard-2x",
-    "standard-2x": "performance-m",
-    "performance-m": "performance-l",
-    "performance-l": "performance-l-ram",
-    "performance-l-ram": "performance-xl",
-    "performance-xl": "performance-2xl",
-}
 _MEANING = {
     "R10": "the dyno did not bind to $PORT in time, which only `web` dynos have to do",
     "R11": "the dyno sent a bad bind message",
@@ -52,7 +43,7 @@ def explained_code(message: str, size: str | None) -> tuple[str, str] | None:
     if match is None:
         return None
     code = match[1]
-    larger = _LARGER.get(size.lower()) if size else "performance-m"
+    larger = next_larger(size) if size else "performance-m"
     more_memory = f"try --size {larger}" if larger else "try a larger size if there is one, or a task that needs less"
     text = _MEANING.get(code, "see https://devcenter.heroku.com/articles/error-codes")
     return code, f"{code}: {text.format(size=size or 'it', more_memory=more_memory, count=lost(message) or 'some')}"

@@ -10,6 +10,7 @@ from heroku_magic.app.budget import second_price, warm_refusal
 from heroku_magic.app.connection import bare_spec
 from heroku_magic.app.management import ManagedApp
 from heroku_magic.errors import ApiError, InvalidOptions
+from heroku_magic.platform_facts.dyno_sizes import DEFAULT_SIZE
 from heroku_magic.runs.options import LONGEST_IDLE, LONGEST_TIMEOUT, WARM_IDLE, check_count, check_lifetime, is_lifetime
 from heroku_magic.runs.runner import Runner
 from heroku_magic.text.notifier import notifies_owner
@@ -26,8 +27,6 @@ if TYPE_CHECKING:
     from heroku_magic.runs.spec import RunSpec
     from heroku_magic.text.notifier import MessageCallback
     from heroku_magic.warm.warm_dyno import WarmDyno
-
-USUAL_SIZE = "standard-1x"
 
 
 @notifies_owner
@@ -102,7 +101,7 @@ class WarmApp(ManagedApp):
 
     def _refuse_too_many(self, count: int, size: str | None) -> None:
         """Raise InvalidOptions if Heroku allows fewer dynos; a size that is not known may be one of the usual ones."""
-        most = self._planner.most_at_once(size or USUAL_SIZE)
+        most = self._planner.most_at_once(size or DEFAULT_SIZE)
         if count > most:
             raise InvalidOptions(f"{count} warm dynos are more than the {most} that may run at once.")
 

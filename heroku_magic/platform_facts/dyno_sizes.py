@@ -75,6 +75,16 @@ def memory_bytes(size: str) -> int:
     return DYNO_SIZES[size.lower()].quota if size.lower() in DYNO_SIZES else 0
 
 
+def next_larger(size: str) -> str | None:
+    """Return the next size with more memory; None if there is none, or the size is unknown.
+
+    >>> next_larger("Eco"), next_larger("Performance-2XL")
+    ('standard-2x', None)
+    """
+    memory = memory_bytes(size)
+    return next((name for name, other in DYNO_SIZES.items() if other.quota > memory), None) if memory else None
+
+
 def dollars(size: str, seconds: float, prices: Mapping[str, float] = DOLLARS_PER_MONTH) -> float | None:
     """Return the price of a dyno's seconds, or None if it is unknown. prices: dollars per month by size.
 
