@@ -25,6 +25,7 @@ from heroku_magic.text.secret import Secret
 if TYPE_CHECKING:
     from collections.abc import Container
 
+MOST_AT_ONCE = 2 * (os.cpu_count() or 1)  # one-off dynos, which share this computer
 _EXPORT = re.compile(r"export (\w+)=(\S+)")
 _NOT_ALLOWED = re.compile(r"[^a-z0-9-]+")
 
@@ -101,8 +102,7 @@ def _start(folder: Path) -> Embedded:
 
 def _command(app: str, folder: Path) -> list[str]:
     command = [sys.executable, "-m", "heroku_magic.emulator", "--port", "0", "--app", f"{app}={folder}"]
-    limit = 2 * (os.cpu_count() or 1)
-    return [*command, "--until-stdin-closes", "--parent", str(os.getpid()), "--one-offs", str(limit)]
+    return [*command, "--until-stdin-closes", "--parent", str(os.getpid()), "--one-offs", str(MOST_AT_ONCE)]
 
 
 def _read_exports(process: subprocess.Popen[str]) -> str:

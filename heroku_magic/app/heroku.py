@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from secrets import token_hex
 from typing import TYPE_CHECKING, Any, Literal
 
 from heroku_magic.accounts.secret_sources import find
@@ -21,6 +20,7 @@ from heroku_magic.runs.options import RunOptions, SweepOptions, pick, refuse_unk
 from heroku_magic.runs.registry import mean_duration
 from heroku_magic.runs.run import Run
 from heroku_magic.runs.started_by_call import cancelled_on_error, run_to_end
+from heroku_magic.sweeps import journal
 from heroku_magic.sweeps.cost import Estimate
 from heroku_magic.sweeps.sweep import Sweep
 from heroku_magic.text.notifier import notifies_owner, notify
@@ -269,16 +269,16 @@ class Heroku(ExecutorApp):
         plan = self._sweep_planner.plan(task, each, given, run_options, options)
         known = answered_outcomes(plan, run_options)
         estimate(plan, options, self.client.requests_left, len(known))  # refuses a budget that is too small
-        name = f"hs-{token_hex(4)}"
-        journal = resumption.open_journal(name, self, plan, options, known)
-        return self._start_sweep(ResumePlan(name, plan, options, journal, known, ()))
+        name = journal.new_id()
+        file = resumption.open_journal(name, self, plan, options, known)
+        return self._start_sweep(ResumePlan(name, plan, options, file, known, ()))
 
     def start_recorded_sweep(self, recorded: Plan, parameters: Mapping[str, Any], **options: Any) -> Sweep:
         """Start a sweep of a function again as it was sent before. parameters: the arguments that do not differ."""
         run_options, sweep_options = split(options)
         plan = function_plan(self._sweep_planner, recorded, parameters, run_options, sweep_options.chunk_size)
         estimate(plan, sweep_options, self.client.requests_left)
-        return self._start_sweep(ResumePlan(f"hs-{token_hex(4)}", plan, sweep_options, None, (), ()))
+        return self._start_sweep(ResumePlan(journal.new_id(), plan, sweep_options, None, (), ()))
 
     def resume(self, save: str | os.PathLike[str] | Sweep) -> Sweep:
         """Continue a sweep that ended early: only the missing combinations are run. Its budget starts again.
@@ -308,13 +308,13 @@ class Heroku(ExecutorApp):
         return SweepPlanner(self._planner)
 
     def _start_sweep(self, missing: ResumePlan) -> Sweep:
-        name, plan, options, journal, known, live = missing
+        name, plan, options, file, known, live = missing
         self._hidden.update(plan.first.secrets.values())
         try:
             options, idle_dollars = self._warm_for(plan.first, len(plan), options)
         except BaseException:
-            if journal is not None:
-                journal.discard()
+            if file is not None:
+                file.discard()
             raise
         with cancelled_on_error():
             sweep = Sweep(
@@ -322,7 +322,7 @@ class Heroku(ExecutorApp):
                 plan,
                 options,
                 id=name,
-                journal=journal,
+                journal=file,
                 known=known,
                 live=live,
                 idle_dollars=idle_dollars,
@@ -382,7 +382,7 @@ class Heroku(ExecutorApp):
         InvalidOptions
             If this folder has no such run of the app. The message lists the ones it has.
         """
-        if resumption.ID.fullmatch(run):
+        if journal.ID.fullmatch(run):
             return self.resume(run)
         detached = detached_.load_of(run, self.client.base_url, self.app)
         secrets = {name: find(name) for name in detached.secrets}

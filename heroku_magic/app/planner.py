@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
 from collections.abc import Mapping
 from contextlib import suppress
 from contextvars import ContextVar
@@ -11,6 +10,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from heroku_magic.accounts.secret_sources import find
+from heroku_magic.app import emulator_process
 from heroku_magic.app.attached_input import attached_spec, refuse_detached
 from heroku_magic.app.budget import within_budget
 from heroku_magic.app.bundler import Bundler
@@ -219,7 +219,7 @@ class Planner:
     def most_at_once(self, size: str | None) -> int:
         """Return how many dynos of a size may run at the same time: one while the size is unknown."""
         if self._connection.settings.is_local:
-            return 2 * (os.cpu_count() or 1)
+            return emulator_process.MOST_AT_ONCE
         return dyno_sizes.most_at_once(size) if size else 1
 
     def invalidate(self) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -41,7 +40,6 @@ if TYPE_CHECKING:
     from heroku_magic.sweeps.outcomes import Outcome
     from heroku_magic.sweeps.plan import Plan
 
-ID = re.compile(r"hs-[0-9a-f]{8}")
 _NOT_WRITTEN = frozenset({"zip", "sample", "seed", "save"})  # options whose effect is in the grid, or the file itself
 # Errors raised when reading a journal whose values were edited.
 _MISFITS = (AttributeError, LookupError, TypeError, ValueError, msgspec.MsgspecError)
@@ -124,7 +122,7 @@ def _path(save: str | os.PathLike[str]) -> Path:
     """Return the path of a journal, given itself or the id of a detached sweep. Raises InvalidOptions."""
     if not isinstance(save, str | os.PathLike):
         raise InvalidOptions(f"save is {save!r:.80}: expected the path of a file, such as 'sweep.jsonl'.")
-    return journal.detached_path(save) if isinstance(save, str) and ID.fullmatch(save) else expanded(save)
+    return journal.detached_path(save) if isinstance(save, str) and journal.ID.fullmatch(save) else expanded(save)
 
 
 def _header(sweep: str, connection: AppConnection, plan: Plan, options: SweepOptions) -> JournalHeader:

@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import replace
 from itertools import islice, product
-from secrets import token_hex
 from typing import TYPE_CHECKING, Any
 
 from heroku_magic.api.client import HerokuClient
@@ -20,6 +19,7 @@ from heroku_magic.ledger.cache_key import digest_of, full_key
 from heroku_magic.ledger.location import caches_declared
 from heroku_magic.ledger.recorded_sweep import ended_plan
 from heroku_magic.runs.spec import RunSpec
+from heroku_magic.sweeps.journal import new_id
 from heroku_magic.sweeps.sweep import Sweep
 from heroku_magic.text.secret import Secret
 
@@ -78,7 +78,7 @@ def find_sweep(  # noqa: PLR0917
             plan = ended_plan(_spec(answers[0], request, options, settings), grid, places)
             known = [answered_outcome(answer, place, plan[place]) for place, answer in enumerate(answers)]
             client = client or HerokuClient(answers[0].details.host, Secret(""))
-            return Sweep(client, plan, sweep_options, id=f"hs-{token_hex(4)}", known=known)
+            return Sweep(client, plan, sweep_options, id=new_id(), known=known)
     return None
 
 

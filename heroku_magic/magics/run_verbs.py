@@ -111,8 +111,9 @@ class RunVerbs(VerbGroup):
         print(message(file, heroku, options.get("max_cost")))
 
     def _attach(self, line: ParsedLine) -> Any:
-        from heroku_magic.app.resume import ID, home
+        from heroku_magic.app.resume import home
         from heroku_magic.runs.detached import load
+        from heroku_magic.sweeps.journal import ID
 
         run = line.words[0]
         place = home(run) if ID.fullmatch(run) else load(run).place

@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import threading
 import weakref
 from binascii import a2b_base64, b2a_base64
 from contextlib import suppress
 from pathlib import Path
+from secrets import token_hex
 from typing import IO, TYPE_CHECKING, Annotated, Any, Literal
 
 import msgspec
@@ -34,6 +36,7 @@ from heroku_magic.text.redact import NO_MASK
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
+ID = re.compile(r"hs-[0-9a-f]{8}")  # of a sweep
 FOLDER = Path(".heroku", "sweeps")
 FORMAT = 1
 
@@ -283,6 +286,11 @@ def read(path: Path) -> JournalContents:
     if contents is None:
         raise InvalidOptions(f"{path} does not contain a sweep.")
     return contents
+
+
+def new_id() -> str:
+    """Return an id for a new sweep."""
+    return f"hs-{token_hex(4)}"
 
 
 def detached_path(sweep: str) -> Path:
