@@ -34,6 +34,11 @@ def test_parameters_keep_their_exact_values_beside_each_other():
     assert big[0] == 2**53 + 1
 
 
+def test_a_large_parameter_is_not_written_as_text_where_no_column_has_its_name(monkeypatch):
+    monkeypatch.setattr("heroku_magic.sweeps.result_table.to_text", lambda *_: pytest.fail("this takes long"))
+    assert contradiction([Rows([{"x": 1}])], {"n": np.arange(3)}) is None
+
+
 def test_a_parameter_stands_beside_labels_of_several_levels_and_replaces_only_its_own_column():
     columns = [
         {"name": f"{label}", "label": ["tuple", [["json", one] for one in label]]} for label in (("n", "a"), ("x", "n"))
