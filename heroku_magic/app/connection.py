@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from heroku_magic.accounts.apps import Account
 from heroku_magic.protocol.helper import shipped_worker
+from heroku_magic.runs.options import WARM_IDLE
 from heroku_magic.runs.spec import RunSpec
 
 if TYPE_CHECKING:
@@ -38,6 +39,11 @@ class AppConnection:
         if not self.settings.is_local:
             return self.app
         return f"{self.app} ({EMBEDDED})" if self.settings.is_embedded else EMBEDDED
+
+    @property
+    def warm_idle(self) -> float:
+        """Seconds that a warm dyno waits, and is billed, after its last call."""
+        return WARM_IDLE
 
     def __repr__(self) -> str:
         folder = f" serving {self.settings.worker}" if self.settings.worker else ""

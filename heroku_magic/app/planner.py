@@ -57,7 +57,6 @@ class Planner:
         self._catalog = catalog
         self._config_names: dict[str, frozenset[str]] = {}
         self._slug_with_python = self._last_environment = ""
-        self.warm_idle = 0.0  # seconds that a warm dyno waits, and is billed, after its last call
         self.preflight = Preflight(connection.client, connection.app)
         self.bundler = Bundler(connection, catalog)
 
@@ -286,7 +285,7 @@ class Planner:
             requirements=self._connection.requirements,
             prices=settings.prices,
         )
-        return spec if options.max_cost is None else within_budget(spec, options.max_cost, self.warm_idle)
+        return spec if options.max_cost is None else within_budget(spec, options.max_cost, self._connection.warm_idle)
 
     def _clashes(self, parameters: Mapping[str, Any], options: RunOptions) -> list[str]:
         """The parameters that would silently replace the app's config vars, as nothing declares them."""

@@ -36,7 +36,11 @@ class WarmApp(ManagedApp):
     def __init__(self, client: HerokuClient, app: str, settings: Settings, on_message: MessageCallback = print) -> None:
         super().__init__(client, app, settings, on_message)
         self._warm = WarmDynos(client, self._release_number)
-        self._planner.warm_idle = self._warm.idle
+
+    @property
+    def warm_idle(self) -> float:
+        """Seconds that a warm dyno waits, and is billed, after its last call."""
+        return self._warm.idle
 
     def warm(
         self, count: int | None = None, *, size: str | None = None, idle: float = WARM_IDLE, life: int = LONGEST_TIMEOUT
@@ -79,7 +83,7 @@ class WarmApp(ManagedApp):
         if count == 0:
             self._warm.stop()
         elif count:
-            self._warm.idle, self._warm.life = self._planner.warm_idle, _ = idle, life
+            self._warm.idle, self._warm.life = idle, life
             self._warm.scale(count, bare_spec(self, "warm dyno", size))
         return self._warm.running()
 
@@ -121,9 +125,9 @@ class WarmApp(ManagedApp):
         jobs = min(options.jobs or MOST_IN_SWEEP, count)
         idle_dollars = 0.0
         if options.max_cost is not None:
-            idle_dollars = second_price(spec) * self._warm.idle
+            idle_dollars = second_price(spec) * self.warm_idle
             if idle_dollars >= options.max_cost:
-                raise InvalidOptions(warm_refusal(options.max_cost, idle_dollars, self._warm.idle))
+                raise InvalidOptions(warm_refusal(options.max_cost, idle_dollars, self.warm_idle))
         self._warm.extend_for_sweep(spec.kind, jobs)
         return replace(options, jobs=jobs), idle_dollars
 
