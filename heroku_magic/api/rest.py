@@ -46,19 +46,20 @@ _BY_STATUS: dict[int, type[ApiError]] = {
     422: Refused,
     429: RateLimited,
 }
+_PAYMENT = "Heroku asks for a payment method: https://dashboard.heroku.com/account/billing"
 _REMEDY_BY_ID = {
     "cannot_run_above_limit": "Wait until one ends, or stop one: `%heroku ps` lists them.",
     "two_factor": "Heroku requires a second factor here: log in with the official CLI in a terminal (`heroku login`), "
     "or set HEROKU_API_KEY to a token of `heroku authorizations:create`.",
-    "delinquent": "Heroku asks for a payment method: https://dashboard.heroku.com/account/billing",
-    "verification_needed": "Heroku asks for a payment method: https://dashboard.heroku.com/account/billing",
-    "verification_required": "Heroku asks for a payment method: https://dashboard.heroku.com/account/billing",
+    "delinquent": _PAYMENT,
+    "verification_needed": _PAYMENT,
+    "verification_required": _PAYMENT,
     "suspended": "Heroku has suspended the account or the app: https://help.heroku.com",
     "device_trust_required": "Heroku requires a login in a browser here: run `heroku login` in a terminal.",
 }
 _REMEDY = {
     401: "The token is wrong, expired or revoked: check HEROKU_API_KEY, or let %heroku login ask for another one.",
-    402: "Heroku asks for a payment method: https://dashboard.heroku.com/account/billing",
+    402: _PAYMENT,
     403: "The token is valid but may not do this: use one with the necessary scope (%heroku login --scope). If the app "
     "belongs to a team, ask one of its admins for the permission.",
     409: "Heroku is not ready for this, for example just after a release. Try again in a few seconds.",

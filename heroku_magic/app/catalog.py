@@ -64,7 +64,7 @@ class Catalog:
 
     def __init__(self, connection: AppConnection) -> None:
         self._connection = connection
-        self._release: Release | None = None
+        self.known_release: Release | None = None  # the one that was seen last
         self._requested_at = -inf
         self._snapshot: Snapshot | None = None
         self._slugs: dict[str, Slug] = {}
@@ -97,18 +97,13 @@ class Catalog:
         return self._declared.get(self.slug, {}).get(name)
 
     @property
-    def known_release(self) -> Release | None:
-        """The release that was seen last, without any request."""
-        return self._release
-
-    @property
     def slug(self) -> str:
         """The id of the code of the release that was seen last, without any request."""
-        return _slug_id(self._release)
+        return _slug_id(self.known_release)
 
     def code(self) -> Slug | None:
         """Return the slug of the release that was seen last, requested once; None if there is none."""
-        if self._release is None or self._release.slug is None:
+        if self.known_release is None or self.known_release.slug is None:
             return None
         if self.slug not in self._slugs:
             self._slugs[self.slug] = self._connection.client.slug(self._connection.app, self.slug)
@@ -128,11 +123,11 @@ class Catalog:
         now = time.monotonic()
         if now - self._requested_at >= FRESH:
             try:
-                self._release = self._connection.client.current_release(self._connection.app)
+                self.known_release = self._connection.client.current_release(self._connection.app)
             except NotFound:
                 raise self.unknown_app() from None
             self._requested_at = now
-        return self._release
+        return self.known_release
 
     def expire(self) -> None:
         """Request the release again when it is needed next."""
@@ -140,7 +135,7 @@ class Catalog:
 
     def invalidate(self) -> None:
         """Forget the release, which may have changed."""
-        self._requested_at, self._release, self._snapshot = -inf, None, None
+        self._requested_at, self.known_release, self._snapshot = -inf, None, None
 
     def refresh(self) -> Snapshot:
         """Return the app's release and process types, which are requested once per release."""

@@ -56,7 +56,7 @@ class Planner:
         self._connection = connection
         self._catalog = catalog
         self._config_names: dict[str, frozenset[str]] = {}
-        self._slug_with_python = self._last_environment = ""
+        self._last_environment = ""
         self.preflight = Preflight(connection.client, connection.app)
         self.bundler = Bundler(connection, catalog)
 
@@ -200,9 +200,7 @@ class Planner:
 
     def refuse_without_python(self) -> None:
         """Raise InvalidOptions if the app's code was built without Python, which a warm dyno needs."""
-        release = self._catalog.release()
-        if release is None or release.slug is None or release.slug.id == self._slug_with_python:
-            return
+        self._catalog.release()  # it may have changed
         slug = self._catalog.code()
         if slug is None:
             return
@@ -213,7 +211,6 @@ class Planner:
                 "which a warm dyno needs. Add the buildpack heroku/python and deploy again, or leave out --warm and "
                 "run a command: %heroku run -- COMMAND"
             )
-        self._slug_with_python = release.slug.id
 
     def most_at_once(self, size: str | None) -> int:
         """Return how many dynos of a size may run at the same time: one while the size is unknown."""

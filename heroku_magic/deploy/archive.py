@@ -15,6 +15,7 @@ import stat
 import tarfile
 import tempfile
 import weakref
+from collections import Counter
 from dataclasses import dataclass, field
 from importlib.util import decode_source
 from itertools import accumulate
@@ -59,11 +60,11 @@ class Archive:
 
     def largest(self, most: int = 5) -> list[tuple[str, int]]:
         """Return the largest files and folders at the top level, as (name, bytes)."""
-        totals: dict[str, int] = {}
+        totals = Counter[str]()
         for path, size in self.sizes.items():
             first, slash, _ = path.partition("/")
-            totals[first + slash] = totals.get(first + slash, 0) + size
-        return sorted(totals.items(), key=lambda item: -item[1])[:most]
+            totals[first + slash] += size
+        return totals.most_common(most)
 
 
 def pack(folder: Path, *, allow: Iterable[str] = (), committed: Iterable[str] | None = None) -> Archive:

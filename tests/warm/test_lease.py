@@ -158,7 +158,6 @@ def test_an_app_without_python_is_refused_before_a_dyno_starts(heroku, monkeypat
     slug = Slug("1", process_types={"web": "node server.js"}, buildpack_provided_description="Node.js")
     monkeypatch.setattr(heroku.client, "slug", lambda app, one: slug)
     heroku._catalog._slugs.clear()
-    heroku._planner._slug_with_python = ""
     for start in (lambda: heroku.submit(code="1", warm=True), lambda: heroku.warm(1), heroku.pool):
         with pytest.raises(InvalidOptions, match=r"was built for Node\.js, without Python.*%heroku run -- COMMAND"):
             start()
