@@ -59,9 +59,10 @@ def _find_answers(keys: Iterable[str], max_age: float | None) -> dict[str, Answe
     found: dict[str, Answer] = {}
     for start in range(0, len(wanted), MOST_AT_ONCE):
         some = wanted[start : start + MOST_AT_ONCE]
-        condition = f"key IN ({', '.join('?' * len(some))}) AND key != '' AND started >= ?", (*some, since)
-        payloads = ledger.payloads(*condition)
-        for entry in ledger.select(*condition):
+        where = f"key IN ({', '.join('?' * len(some))}) AND key != '' AND started >= ?"
+        entries = ledger.select(where, (*some, since))
+        payloads = ledger.payloads(entry.identity for entry in entries)
+        for entry in entries:
             payload = payloads.get(entry.identity) or Payload()
             if entry.rows is None or payload.rows:
                 with suppress(DamagedEntry):

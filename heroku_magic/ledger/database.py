@@ -98,15 +98,15 @@ class Database:
 
     def payload(self, identity: tuple[str, str, int]) -> Payload | None:
         """Return what an entry returned and logged; None if it is no longer kept."""
-        return self.payloads("run = ? AND sweep = ? AND place = ?", identity).get(identity)
+        return self.payloads([identity]).get(identity)
 
-    def payloads(self, where: str, values: Sequence[Any]) -> dict[tuple[str, str, int], Payload]:
-        """Return what the entries that match a condition returned and logged, by run, sweep and place."""
-        columns = "run, sweep, place, payloads.rows, log, files"
-        found = self._read(f"SELECT {columns} FROM payloads JOIN entries USING (id) WHERE {where}", values)  # noqa: S608
+    def payloads(self, identities: Iterable[tuple[str, str, int]]) -> dict[tuple[str, str, int], Payload]:
+        """Return what these entries returned and logged, as far as it is still kept."""
+        columns, where = "run, sweep, place, payloads.rows, log, files", "run = ? AND sweep = ? AND place = ?"
+        query = f"SELECT {columns} FROM payloads JOIN entries USING (id) WHERE {where}"  # noqa: S608
         return {
             (run, sweep, place): Payload(rows=rows, log=log, files=files)
-            for run, sweep, place, rows, log, files in found
+            for run, sweep, place, rows, log, files in self._read(query, *identities)
         }
 
     def cost_since(self, moment: float) -> tuple[int, float]:
@@ -143,11 +143,14 @@ class Database:
         """Delete rows, logs and files that are too old, and the oldest ones while there are too many bytes."""
         self._call(_prune)
 
-    def _read(self, query: str, values: Sequence[Any]) -> list[Any]:
+    def _read(self, query: str, *values: Sequence[Any]) -> list[Any]:
+        """Return the rows that a query finds for each of these values."""
         if not self.path.exists():
             return []
         with self._naming_errors("read"), suppress(FileNotFoundError):  # it may be deleted just now
-            return list(self._call(lambda connection: connection.execute(query, values).fetchall()))
+            return list(
+                self._call(lambda connection: [row for one in values for row in connection.execute(query, one)])
+            )
         return []
 
     @contextmanager

@@ -178,11 +178,11 @@ def _sweep(entry: Entry) -> Sweep:
 
     ledger, details = database(), details_of(entry)
     plan = recorded_plan(entry, details)
-    below = ledger.select(OF_SWEEP, (entry.run,)) if ledger else []
-    payloads = ledger.payloads(OF_SWEEP, (entry.run,)) if ledger else {}
-    kept = [(one, payloads.get(one.identity) or payload_of(one)) for one in below]
-    outcomes = [recorded_outcome(one, details_of(one), payload, plan[one.place]) for one, payload in kept]
-    lost = sum(one.rows is not None and (payload is None or not payload.rows) for one, payload in kept)
+    below = [(one, details_of(one)) for one in ledger.select(OF_SWEEP, (entry.run,))] if ledger else []
+    payloads = ledger.payloads(its.source or one.identity for one, its in below) if ledger else {}
+    kept = [(one, its, payloads.get(its.source or one.identity)) for one, its in below]
+    outcomes = [recorded_outcome(one, its, payload, plan[one.place]) for one, its, payload in kept]
+    lost = sum(one.rows is not None and (payload is None or not payload.rows) for one, _, payload in kept)
     return RecordedSweep(entry, details, plan, sorted(outcomes, key=lambda one: one.place), lost)
 
 

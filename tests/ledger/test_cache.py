@@ -19,6 +19,7 @@ from heroku_magic.app.rerun import rerun
 from heroku_magic.display.job_display import bundle
 from heroku_magic.errors import Unreachable
 from heroku_magic.ledger import location
+from heroku_magic.ledger.database import Database
 from heroku_magic.ledger.folder_hash import hash_folder
 from heroku_magic.ledger.history import database, details_of, find, forget
 from heroku_magic.ledger.recorder import recorder
@@ -304,6 +305,21 @@ def test_the_only_task_answers_a_call_that_names_none(tmp_path, ledger_folder, p
     assert first.exception() is None
 
     assert heroku.submit(None, {"n": 1}, cache=True).facts()["cached"] == first.id
+
+
+def test_a_sweep_is_read_as_a_whole_whatever_answered_its_runs(heroku, ledger_folder, monkeypatch):
+    first = heroku.sweep("count", {"n": range(1, 6)}, cache=True)
+    expected = first.result()
+    answered = heroku.sweep("count", {"n": range(1, 6)}, cache=True)
+    answered.wait()
+    recorder.flush()
+    opened, really = [], Database._open
+    monkeypatch.setattr(Database, "_open", lambda database: opened.append(1) or really(database))
+
+    again = heroku_magic.get_run(answered.id)
+    pd.testing.assert_frame_equal(again.result(), expected)
+    assert {one.facts["cached"] for one in again.known()} == {one.facts["run"] for one in first.known()}
+    assert len(opened) <= 3
 
 
 def test_a_sweep_runs_only_what_is_missing(heroku, ledger_folder):
