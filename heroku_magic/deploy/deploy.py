@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 import time
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import IO, TYPE_CHECKING, Any
 
@@ -158,13 +158,18 @@ class Deploy:
         version = self._archive.checksum.rpartition(":")[2][:12]
         self._begin_building()
         build = self._started(source, version)
-        try:
+        with self._errors_say_what_continues():
             self._follow(build.output_stream_url, lambda: self._client.build(self._app, build.id).status == "pending")
             release = self._released(self._client.build(self._app, build.id))
+        return self._concluded(release)
+
+    @contextmanager
+    def _errors_say_what_continues(self) -> Iterator[None]:
+        try:
+            yield
         except ApiError as error:
             error.args = (f"{error} {self.give_up()}",)
             raise
-        return self._concluded(release)
 
     def _release_before(self) -> Release | None:
         before = self._client.current_release(self._app)

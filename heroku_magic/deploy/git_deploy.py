@@ -56,7 +56,9 @@ class GitDeploy(Deploy):
                 return self._without_push(before)
             self._change("uploading")
             self._push(url, branch, environ)
-        return self._concluded(max(self._client.releases(self._app), key=lambda release: release.version))
+        with self._errors_say_what_continues():
+            release = max(self._client.releases(self._app), key=lambda release: release.version)
+        return self._concluded(release)
 
     def _without_push(self, current: Release | None) -> Deployed:
         """Return the facts of an app that has the commit already."""

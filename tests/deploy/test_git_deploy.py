@@ -11,7 +11,7 @@ import pytest
 
 from heroku_magic import BuildFailed, DeployRefused, HerokuMagicError, account, connect, init
 from heroku_magic.deploy.commit import pack_commit, read_commit
-from heroku_magic.errors import Interrupted
+from heroku_magic.errors import Interrupted, Unauthorized
 
 pytestmark = pytest.mark.usefixtures("processes")
 
@@ -88,6 +88,18 @@ def test_a_push_that_was_given_up_before_it_began_pushes_nothing(heroku, repo, m
     with pytest.raises(Interrupted, match="The push was stopped; shop is unchanged"):
         heroku.start_deploy(repo, git=True).result()
     assert [release.version for release in heroku.releases()] == [1]
+
+
+def test_an_error_after_a_push_leaves_word_that_the_app_is_released(heroku, repo, monkeypatch):
+    def refuse(*_):
+        raise Unauthorized("Invalid credentials provided.", status=401)
+
+    monkeypatch.setattr(heroku.client, "releases", refuse)
+    with pytest.raises(Unauthorized, match=r"provided\. The build continues at Heroku and will be released") as caught:
+        heroku.deploy(repo, git=True)
+    assert "`heroku ps:scale web=0 --app shop` in a terminal stops it" in str(caught.value)
+    monkeypatch.undo()
+    assert heroku.releases()[0].version == 2
 
 
 def test_a_push_that_is_said_to_be_stopped_is_stopped_even_if_its_build_seems_to_begin(monkeypatch):
