@@ -24,6 +24,7 @@ from heroku_magic.errors import (
     Unreachable,
 )
 from heroku_magic.runs.exit_hooks import Step, at_end
+from heroku_magic.runs.options import as_list, check_count
 from heroku_magic.runs.registry import still_running
 
 if TYPE_CHECKING:
@@ -81,6 +82,8 @@ def login(*, scope: Sequence[str] = (), expires: int | None = None) -> Login:
 
     Raises
     ------
+    InvalidOptions
+        `scope` is not a list of texts, or `expires` not a positive number.
     SettingsError
         No prompt is possible, or runs of this process still need the current token.
     ApiError
@@ -91,7 +94,7 @@ def login(*, scope: Sequence[str] = (), expires: int | None = None) -> Login:
     >>> login(scope=["identity", "write-protected"], expires=3600).email  # doctest: +SKIP
     'me@example.com'
     """
-    url = base_url()
+    url, wanted, seconds = base_url(), as_list("scope", scope) or ENOUGH, check_count("expires", expires) or LIFETIME
     _drop_token(url)
     forget_cli()
     token, source, email = _checked(url)
@@ -99,7 +102,6 @@ def login(*, scope: Sequence[str] = (), expires: int | None = None) -> Login:
     if not scope and expires is None:
         return Login(email, host, source)
     broad = HerokuClient(url, token, token_source=source)
-    wanted, seconds = tuple(scope) or ENOUGH, expires or LIFETIME
     ends_at = _narrowed(broad, wanted, seconds)
     made = f"a token with the scope {', '.join(wanted)}, created with the token from {source}"
     return Login(email, host, made, wanted, ends_at)

@@ -24,6 +24,7 @@ from heroku_magic.platform_facts.folders import expanded
 from heroku_magic.protocol.helper import shipped_worker
 from heroku_magic.protocol.records import hide_keys
 from heroku_magic.runs.command_mark import run_id
+from heroku_magic.runs.options import as_list
 from heroku_magic.runs.registry import running_runs
 from heroku_magic.text.notifier import notifies_owner, notify
 from heroku_magic.text.redact import Mask
@@ -205,6 +206,8 @@ class ManagedApp(AppConnection):
         ------
         DeployRefused
             Before anything is sent, listing every problem of the folder.
+        InvalidOptions
+            `allow` is not a list of texts, or the app is a folder that the embedded Heroku serves.
         """
         if self.settings.app is None:
             served = shown(self.settings.worker or shipped_worker())
@@ -212,7 +215,7 @@ class ManagedApp(AppConnection):
                 f"The embedded Heroku serves {served} live: there is nothing to deploy. "
                 "%heroku create makes an app to deploy to."
             )
-        path = expanded(folder).resolve()
+        path, allow = expanded(folder).resolve(), as_list("allow", allow)
         commit = read_commit(path) if git else None
         archive = pack(path, allow=allow) if commit is None else pack_commit(commit, allow=allow)
         found = findings(archive.names, archive.texts)

@@ -10,7 +10,7 @@ import time
 
 import pytest
 
-from heroku_magic import SettingsError, account, connect, login, logout
+from heroku_magic import InvalidOptions, SettingsError, account, connect, login, logout
 from heroku_magic.accounts.leftovers import token_description
 from heroku_magic.accounts.tokens import forget
 from heroku_magic.errors import Forbidden, Unauthorized, Unreachable
@@ -101,6 +101,14 @@ def test_the_expiry_of_a_limited_token_is_checked_before_a_run(logged_in, monkey
     warning = heroku._planner.preflight.check(3600)
     assert "expires at" in warning
     assert heroku._planner.preflight.check(60) is None
+
+
+@pytest.mark.parametrize("options", [{"scope": "global"}, {"expires": 0}, {"expires": -5}, {"expires": 1.5}])
+def test_a_scope_that_is_one_text_and_a_lifetime_that_is_no_number_of_seconds_are_refused(logged_in, options):
+    ((name, given),) = options.items()
+    with pytest.raises(InvalidOptions, match=f"^{name} is {given!r}: expected"):
+        login(**options)
+    assert len(account().client.authorizations()) == 1
 
 
 def test_a_limited_token_cannot_create_another_token(logged_in, monkeypatch):
