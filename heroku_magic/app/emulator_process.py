@@ -29,6 +29,9 @@ MOST_AT_ONCE = 2 * (os.cpu_count() or 1)  # one-off dynos, which share this comp
 _EXPORT = re.compile(r"export (\w+)=(\S+)")
 _NOT_ALLOWED = re.compile(r"[^a-z0-9-]+")
 
+# How long the server may take to end its dynos and to remove its files before it is killed.
+END_PATIENCE = 10
+
 
 @dataclass(frozen=True)
 class Embedded:
@@ -113,11 +116,18 @@ def _read_exports(process: subprocess.Popen[str]) -> str:
 
 
 def _close(process: subprocess.Popen[str]) -> None:
-    """Close the pipes, which ends the process, and wait for it."""
+    """Close the pipes, which ends the process, and wait for it.
+
+    After END_PATIENCE it is killed: its reaper, a process of its own, then ends the dynos and removes the files.
+    """
     for pipe in (process.stdin, process.stdout):
         if pipe:
             pipe.close()
-    process.wait(10)
+    try:
+        process.wait(END_PATIENCE)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
 
 
 def _app_name(folder: Path, taken: Container[str] = ()) -> str:

@@ -14,6 +14,7 @@ from heroku_magic.app.recorded_function import function_plan
 from heroku_magic.app.resume import ResumePlan
 from heroku_magic.app.sweep_cache import answered_outcomes
 from heroku_magic.app.sweep_planner import SweepPlanner, estimate
+from heroku_magic.app.warm_app import warm_count
 from heroku_magic.platform_facts.dyno_sizes import precise_money
 from heroku_magic.runs import detached as detached_
 from heroku_magic.runs.options import RunOptions, SweepOptions, pick, refuse_unknown, split
@@ -311,7 +312,7 @@ class Heroku(ExecutorApp):
         name, plan, options, file, known, live = missing
         self._hidden.update(plan.first.secrets.values())
         try:
-            options, idle_dollars = self._warm_for(plan.first, len(plan), options)
+            plan, idle_dollars = self._warm_for(plan, options)
         except BaseException:
             if file is not None:
                 file.discard()
@@ -329,7 +330,7 @@ class Heroku(ExecutorApp):
                 attached_runner=self._attached_runner,
             ).start()
             if plan.first.keeps_dyno:
-                sweep.call_when_done(lambda _: self._warm.forget_sweep(plan.first.kind, options.jobs or 0))
+                sweep.call_when_done(lambda _: self._warm.forget_sweep(plan.first.kind, warm_count(plan, options)))
             self._remember(sweep)
             return sweep
 

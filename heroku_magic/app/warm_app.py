@@ -25,8 +25,14 @@ if TYPE_CHECKING:
     from heroku_magic.api.resources import Dyno
     from heroku_magic.runs.options import SweepOptions
     from heroku_magic.runs.spec import RunSpec
+    from heroku_magic.sweeps.plan import Plan
     from heroku_magic.text.notifier import MessageCallback
     from heroku_magic.warm.warm_dyno import WarmDyno
+
+
+def warm_count(plan: Plan, options: SweepOptions) -> int:
+    """Return how many warm dynos a sweep uses at most."""
+    return min(options.jobs or MOST_IN_SWEEP, len(plan))
 
 
 @notifies_owner
@@ -117,19 +123,20 @@ class WarmApp(ManagedApp):
     def _runner(self, spec: RunSpec) -> Callable[..., Runner]:
         return partial(self._attached_runner, is_patient=True) if spec.is_warm else Runner
 
-    def _warm_for(self, spec: RunSpec, count: int, options: SweepOptions) -> tuple[SweepOptions, float]:
-        """Return a sweep's options with the number of its warm dynos, and the dollars of one that stays afterwards."""
+    def _warm_for(self, plan: Plan, options: SweepOptions) -> tuple[Plan, float]:
+        """Return a sweep's plan with the number of its warm dynos, and the dollars of one that stays afterwards."""
+        spec = plan.first
         if not spec.keeps_dyno:
-            return options, 0.0
+            return plan, 0.0
         self._refuse_too_many(options.jobs or 0, spec.size)
-        jobs = min(options.jobs or MOST_IN_SWEEP, count)
+        count = warm_count(plan, options)
         idle_dollars = 0.0
         if options.max_cost is not None:
             idle_dollars = second_price(spec) * self.warm_idle
             if idle_dollars >= options.max_cost:
                 raise InvalidOptions(warm_refusal(options.max_cost, idle_dollars, self.warm_idle))
-        self._warm.extend_for_sweep(spec.kind, jobs)
-        return replace(options, jobs=jobs), idle_dollars
+        self._warm.extend_for_sweep(spec.kind, count)
+        return replace(plan, most_at_once=lambda _: count), idle_dollars
 
     def _release_number(self) -> int | None:
         try:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from heroku_magic.ledger.entry import Details, Entry
     from heroku_magic.protocol.records import Rows
     from heroku_magic.protocol.tables import Table
+    from heroku_magic.runs.events import Event
 
 
 class RecordedRun(Run):
@@ -42,8 +43,10 @@ class RecordedRun(Run):
         kept = payload or Payload()
         self._parts, self._files = read_parts(kept.rows), read_files(kept.files)
         events = read_events(kept.log) or [_summary(entry, details)]
-        if details.cached and isinstance(first := events[0], StateChange):
-            events[0] = msgspec.structs.replace(first, cached=details.cached)
+        if details.cached:
+            events = [_without_start(event) for event in events]
+            if isinstance(first := events[0], StateChange):
+                events[0] = msgspec.structs.replace(first, cached=details.cached)
         self._events.add(*events, *(File(*file) for file in self._files.items()))
         if note := _missing(entry, details, payload):
             self._events.add(StateChange(entry.state, entry.started + (entry.seconds or 0), note=note))
@@ -92,6 +95,13 @@ def _error(entry: Entry, details: Details, run: Run, *, is_whole: bool) -> Herok
     known = {"TaskFailed": TaskFailed, "RunCancelled": RunCancelled, "ResultIncomplete": ResultIncomplete}
     kind = known.get(details.error_type)
     return kind(entry.error, run) if kind else HerokuMagicError(entry.error)
+
+
+def _without_start(event: Event) -> Event:
+    """Return an event of an answer, for which no dyno starts: without what was said of the start of the earlier one."""
+    if isinstance(event, StateChange) and event.state == "requested":
+        return msgspec.structs.replace(event, note=None, withdraws=None)
+    return event
 
 
 def _summary(entry: Entry, details: Details) -> StateChange:

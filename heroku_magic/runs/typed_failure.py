@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from functools import cache
 from typing import Any
 
@@ -9,13 +10,16 @@ from heroku_magic.errors import HerokuMagicError, TaskFailed, remade
 
 
 def failure_of_type(kind: Any, failed: TaskFailed) -> TaskFailed:
-    """Return an error that also is an exception of a built-in type, so that `except ZeroDivisionError` catches it."""
+    """Return an error that also is an exception of a built-in type, so that `except ZeroDivisionError` catches it.
+
+    A type that needs more than a message is replaced by its base: a UnicodeDecodeError is a UnicodeError.
+    """
     if kind is StopIteration:  # it would end the `await` of a call, with its message as the value
         return failed
-    try:
-        return _task_failed(kind)(str(failed), failed.run)
-    except TypeError:  # a type such as UnicodeDecodeError needs more than a message
-        return failed
+    for base in kind.__mro__[: kind.__mro__.index(Exception)]:
+        with suppress(TypeError):
+            return _task_failed(base)(str(failed), failed.run)
+    return failed
 
 
 @cache

@@ -180,6 +180,7 @@ class Journal:
             self.close()
             raise
         file.truncate(file.read().rfind(b"\n") + 1)
+        self._is_new = False
         return contents
 
     def close(self) -> None:

@@ -119,6 +119,22 @@ def test_a_file_keeps_the_options_of_its_runs(heroku, folder, tmp_path):
     assert (again.plan.first.is_warm, again.plan.first.keeps_state) == (True, True)
 
 
+def test_a_warm_sweep_without_a_number_of_jobs_is_resumed_where_fewer_dynos_may_run_than_it_would_take(heroku):
+    first = stopped(heroku, 12, 2, jobs=None, save="warm.jsonl", warm=True)
+    assert heroku.resume(first).result(60)["seed"].tolist() == list(range(12))
+
+
+def test_a_resume_that_is_refused_leaves_the_file_of_its_sweep(heroku):
+    first = stopped(heroku, 12, 2, jobs=2, save="warm.jsonl", warm=True)
+    lines = Path("warm.jsonl").read_text()
+    heroku._planner.most_at_once = lambda size: 1
+    with pytest.raises(InvalidOptions, match="2 warm dynos are more than the 1 that may run at once"):
+        heroku.resume(first)
+    del heroku._planner.most_at_once
+    assert Path("warm.jsonl").read_text() == lines
+    assert heroku.resume("warm.jsonl").result(60)["seed"].tolist() == list(range(12))
+
+
 def test_a_budget_that_starts_over_is_reported(heroku, folder):
     said = []
     first = stopped(heroku, 4, 2, max_cost=1)

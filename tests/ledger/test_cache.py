@@ -240,6 +240,18 @@ def test_an_answer_is_left_out_of_the_history_on_request(heroku, ledger_folder):
     assert heroku_magic.history()["run"].tolist() == [first.id]
 
 
+def test_an_answer_does_not_say_that_a_dyno_became_warm(heroku, ledger_folder):
+    first = heroku.submit("count", warm=True)
+    first.wait()
+    answer = heroku.submit("count", cache=True)
+    assert _cached(answer) == first.id
+    notes = [
+        [event.note for event in run if getattr(event, "note", None)]
+        for run in (first, answer, heroku_magic.get_run(first.id))
+    ]
+    assert [["is warm after" in "".join(one)] for one in notes] == [[True], [False], [True]]
+
+
 def test_refresh_replaces_no_cache_keeps_out_and_max_age_limits(heroku, ledger_folder):
     first = heroku.submit("count", cache=True)
     first.wait()
