@@ -52,6 +52,7 @@ MAX_LINE_BYTES = 4000  # below PIPE_BUF, so that a record is written in one piec
 MAX_BATCH_BYTES = 100_000  # of rows in one record
 BAR_SECONDS = 0.5  # between two states of a progress bar in the log
 CHUNK_BYTES = 1_000_000  # of a table or a file in one record, approximately
+MANY_COLUMNS = 1_250  # of a table, beyond which its records are larger, as each has a header for every column
 MAX_FILES_BYTES = 5_000_000  # all files of a run together
 WORKER_GRACE_SECONDS = 3  # that a stopped task may wait for its threads and pools: Heroku allows 30 in total
 FLUSH_SECONDS = 0.1  # how long a row waits to share a record, and the pause between two progress records
@@ -746,7 +747,8 @@ def _chunks(frame: Any) -> Iterator[tuple[int, Schema, bytes]]:
     columns = [_convert_column(frame.iloc[:, index], head["name"]) for index, head in enumerate(heads)]
     names = {} if list(frame.columns.names) == [None] else {"names": [*map(_encode_label, frame.columns.names)]}
     row_bytes = frame.memory_usage(index=False, deep=True).sum() // (len(frame) or 1)
-    step = max(CHUNK_BYTES // (int(row_bytes) or 1), 1)
+    factor = min(len(columns) // MANY_COLUMNS + 1, 20)
+    step = max(factor * CHUNK_BYTES // (int(row_bytes) or 1), 1)
     for at in range(0, len(frame) or 1, step):
         chunk = [_encode_column(column, slice(at, at + step)) for column in columns]
         buffers = [buffer for _, parts in chunk for buffer in parts]

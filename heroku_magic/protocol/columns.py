@@ -10,6 +10,7 @@ import importlib
 import json
 import re
 import warnings
+from collections import deque
 from datetime import date, time, timedelta, timezone
 from itertools import chain
 from types import SimpleNamespace
@@ -181,10 +182,10 @@ def build_frame(chunks: Iterable[tuple[dict[str, Any], bytes]], *, copy: bool = 
         buffers = _buffers(header["sizes"], body)
         parts.append([_read(head, header["rows"], buffers) for head in header["columns"]])
         count += header["rows"]
-    pieces, columns = [*zip(*parts)], []  # noqa: B905 - new in Python 3.10
+    pieces, columns = deque(zip(*parts)), []  # noqa: B905 - new in Python 3.10
     parts.clear()
     while pieces:  # what has become a column is freed
-        columns.append(series(_join(pieces.pop(0))))
+        columns.append(series(_join(pieces.popleft())))
     return pd.DataFrame(dict(enumerate(columns)), index=range(count), copy=copy)
 
 

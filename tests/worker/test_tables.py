@@ -293,3 +293,10 @@ def test_categories_join_a_run_without_rows():
     joined = join([(0, pd.Series([], dtype="int64")), (2, letters), (0, letters[:0])])
     pd.testing.assert_series_equal(joined, letters)
     pd.testing.assert_series_equal(join([(0, letters[:0]), (0, letters[:0])]), letters[:0])
+
+
+def test_a_record_of_a_table_with_many_columns_has_more_than_a_few_rows(sent):
+    table = pd.DataFrame(np.arange(300_000.0).reshape(60, 5_000), columns=[f"gene {n}" for n in range(5_000)])
+    decoder, _ = sent(lambda sender: sender.table(table))
+    assert len(decoder.parts) == 1
+    pd.testing.assert_frame_equal(frame(decoder.parts, {}), table, check_flags=False)
