@@ -68,11 +68,6 @@ def _in_environment(name: str) -> Secret | None:
     return Secret(value) if value else None
 
 
-def ask_for_config_var(name: str) -> Secret:
-    """Return the value of a config var from a hidden prompt."""
-    return ask(f"Value of {name}", instead=f"Set it in a terminal: `heroku config:set {name}=…`")
-
-
 def _in_keyring(name: str) -> Secret | None:
     """Look in the system's keyring, if the package `keyring` is installed."""
     try:

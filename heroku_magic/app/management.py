@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from heroku_magic.accounts.apps import describe_drains, unless_forbidden
-from heroku_magic.accounts.config_vars import ConfigVars
+from heroku_magic.accounts.config_vars import ask_for_value, check_name
 from heroku_magic.api.log_stream import backlog
 from heroku_magic.app.catalog import Catalog
 from heroku_magic.app.connection import AppConnection
@@ -32,7 +32,7 @@ from heroku_magic.text.sanitize import clean_line
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Mapping
 
     from typing_extensions import Self
 
@@ -277,27 +277,32 @@ class ManagedApp(AppConnection):
         self.account.destroy(self.app, confirm=confirm)
 
     def config(self) -> list[str]:
-        """Return the names of the app's config vars; the values are not read."""
-        return self._config.names()
+        """Return the names of the app's config vars, sorted; their values are never shown."""
+        return sorted(self.client.config_vars(self.app))
 
     def set_config(self, name: str, value: Secret | None = None) -> None:
         """Set a config var; without a value, a hidden prompt asks for it.
 
         Heroku creates a release and restarts the dynos of the formation; one-off dynos are not affected.
         """
-        self._config.set(name, value)
-        self._config_changed()
+        check_name(name)
+        self._change_config({name: value or ask_for_value(name)})
 
     def unset_config(self, *names: str) -> None:
-        """Remove config vars. This creates a release, as `set_config` does."""
-        self._config.unset(*names)
-        self._config_changed()
+        """Remove config vars, none if one of them does not exist. This creates a release, as `set_config` does."""
+        if not names:
+            raise InvalidOptions("Name the config var to remove: %heroku config --unset NAME")
+        known = self.config()
+        if unknown := [name for name in names if name not in known]:
+            raise InvalidOptions(
+                f"{self.app_name} has no config var {clean_line(', '.join(unknown)[:200])}. %heroku config lists them."
+            )
+        self._change_config(dict.fromkeys(names))
 
-    @property
-    def _config(self) -> ConfigVars:
-        return ConfigVars(self.client, self.app, self.app_name)
-
-    def _config_changed(self) -> None:
+    def _change_config(self, values: Mapping[str, Secret | None]) -> None:
+        changed = ", ".join(values)
+        notify(f"Changing {changed} makes a release of {self.app_name} and restarts what its formation runs.")
+        self.client.set_config_vars(self.app, values)
         if self.settings.worker:
             note_config_change(self.settings.worker)
         self._catalog.invalidate()
