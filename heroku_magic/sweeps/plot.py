@@ -11,8 +11,11 @@ from heroku_magic.protocol.values import python_scalar
 from heroku_magic.sweeps.measure import columns
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from matplotlib.axes import Axes
 
+    from heroku_magic.sweeps.grid import Axis
     from heroku_magic.sweeps.measure import Measure
     from heroku_magic.sweeps.plan import Plan
 
@@ -57,8 +60,8 @@ def _aggregated(plan: Plan, measure: Measure, agg: Any) -> dict[int, float]:
 
 
 def _line(plan: Plan, values: dict[int, float], failed: list[int], title: str, axes: Axes) -> None:
-    name = plan.axes[0][0]
-    places, labels = _places([_value(plan, run, name) for run in range(len(plan))])
+    axis = plan.grid.axes[0]
+    places, labels = _places([_value(plan[run], axis) for run in range(len(plan))])
     known = sorted(values, key=places.__getitem__)
     axes.plot([places[run] for run in known], [values[run] for run in known], marker="o", markersize=4)
     if failed:
@@ -67,20 +70,21 @@ def _line(plan: Plan, values: dict[int, float], failed: list[int], title: str, a
         axes.legend()
     if labels:
         axes.set_xticks(places, labels)
-    axes.set_xlabel(_label(name))
+    axes.set_xlabel(_label(", ".join(axis.names)))
     axes.set_ylabel(_label(title))
 
 
 def _heatmap(plan: Plan, values: dict[int, float], failed: list[int], title: str, axes: Axes) -> None:
-    (down, rows), (across, width) = plan.axes
+    down, across = plan.grid.axes
+    rows, width = len(down.values), len(across.values)
     table = [[values.get(row * width + column, float("nan")) for column in range(width)] for row in range(rows)]
     image = axes.imshow(table, aspect="auto", interpolation="nearest")
     if failed:
         axes.plot([run % width for run in failed], [run // width for run in failed], label="failed", **_FAILED)
-    _label_ticks(axes.set_xticks, [_value(plan, column, across) for column in range(width)])
-    _label_ticks(axes.set_yticks, [_value(plan, row * width, down) for row in range(rows)])
-    axes.set_xlabel(_label(across))
-    axes.set_ylabel(_label(down))
+    _label_ticks(axes.set_xticks, [_value(across[column], across) for column in range(width)])
+    _label_ticks(axes.set_yticks, [_value(down[row], down) for row in range(rows)])
+    axes.set_xlabel(_label(", ".join(across.names)))
+    axes.set_ylabel(_label(", ".join(down.names)))
     figure = axes.get_figure()
     if figure is not None:
         figure.colorbar(image, ax=axes, label=_label(title))
@@ -96,8 +100,8 @@ def _extremes(plan: Plan, values: dict[int, float], failed: list[int], title: st
     axes.set_title(f"{len(shown)} of {len(values)} runs" + (f", {len(failed)} failed" if failed else ""))
 
 
-def _value(plan: Plan, run: int, names: str) -> Any:
-    found = [python_scalar(plan[run].get(name)) for name in names.split(", ")]
+def _value(parameters: Mapping[str, Any], axis: Axis) -> Any:
+    found = [python_scalar(parameters.get(name)) for name in axis.names]
     return found[0] if len(found) == 1 else ", ".join(map(str, found))
 
 
