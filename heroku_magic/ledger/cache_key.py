@@ -64,7 +64,7 @@ def _digest_of_file(path: Path) -> str:
     return digest.hexdigest()
 
 
-def hash_base(kind: str, code: str, environment: str, *, takes_rows: bool = True) -> str:
+def hash_base(kind: str, code: str, environment: str, *, takes_rows: bool) -> str:
     """Return what all calls of a task or of some code have in common."""
     return _hash([package_version(), kind, code, environment, takes_rows])
 

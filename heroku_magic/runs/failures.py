@@ -39,7 +39,7 @@ _LONGEST = 2000  # characters of an exception's message
 
 
 def failure_of(
-    run: FailedRun, log: RunLog, output: Sequence[str], time_limit: int | None, *, spec: RunSpec, place: str = ""
+    run: FailedRun, log: RunLog, output: Sequence[str], time_limit: int | None, *, spec: RunSpec, place: str
 ) -> ResultIncomplete | TaskFailed | None:
     """Return the error of a run that has ended, or None after a success.
 

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 
 from heroku_magic.runs.background import SIGNAL_INTERVAL, refuse_after_fork
 from heroku_magic.runs.call_future import CallFuture
-from heroku_magic.runs.runner import Runner
 from heroku_magic.sweeps.launcher import Job, JobSource, Launcher
 from heroku_magic.text.notifier import keeps_notifications
 
@@ -22,6 +21,7 @@ if TYPE_CHECKING:
 
     from heroku_magic.api.client import HerokuClient
     from heroku_magic.runs.run import Run
+    from heroku_magic.runs.runner import Runner
     from heroku_magic.runs.spec import RunSpec
 
     SpecFactory = Callable[[Callable[..., Any], tuple[Any, ...], Mapping[str, Any]], RunSpec]
@@ -66,8 +66,8 @@ class DynoExecutor(Executor):
         *,
         task: Callable[..., Any] | None,
         most_at_once: Callable[[str | None], int],
-        on_start: Callable[[Run], None] = lambda _: None,
-        attached_runner: Callable[..., Runner] = Runner,
+        on_start: Callable[[Run], None],
+        attached_runner: Callable[..., Runner],
     ) -> None:
         self.task = task
         self._make_spec = keeps_notifications(make_spec)

@@ -114,7 +114,7 @@ def grid(
     return result
 
 
-def refuse_too_many(count: int, chunk: int = 1) -> None:
+def refuse_too_many(count: int, chunk: int) -> None:
     """Raise InvalidParameters for too many runs. chunk: combinations per dyno; 0 if decided while the sweep runs."""
     dynos = -(-count // chunk) if chunk else 0
     if count > MOST_RUNS or dynos > MOST_DYNOS:

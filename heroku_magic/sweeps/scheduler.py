@@ -52,9 +52,9 @@ class Scheduler(JobSource):
         options: SweepOptions,
         state: SweepState,
         *,
-        live: Sequence[Job] = (),
-        journal: Journal | None = None,
-        idle_dollars: float = 0.0,
+        live: Sequence[Job],
+        journal: Journal | None,
+        idle_dollars: float,
         changed: threading.Condition,
         when_finished: Callable[[], None],
     ) -> None:
@@ -181,10 +181,10 @@ class Scheduler(JobSource):
 
     def _can_pay(self) -> bool:
         """Return whether the budget allows one more dyno of average cost besides the running ones."""
-        limit, dynos = self.options.max_cost, len(self.cost.spans)
-        if limit is None or not dynos or self.cost.dollars is None:
+        limit = self.options.max_cost
+        if limit is None or (dollars := self.cost.dollars) is None or not (dynos := len(self.cost.spans)):
             return True
-        total = self._idle_dollars + self.cost.dollars + self.cost.dollars / dynos * (len(self.running) + 1)
+        total = self._idle_dollars + dollars + dollars / dynos * (len(self.running) + 1)
         if total > limit and not self.running:
             more = f"{precise_money(total)}, more than the {precise_money(limit)} of --max-cost"
             self.stop(f"One more dyno would raise the cost to {more}")
