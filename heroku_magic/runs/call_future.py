@@ -22,7 +22,6 @@ class CallFuture(Future[Any]):
 
     def __init__(self) -> None:
         super().__init__()
-        self._lock = threading.Lock()
         self._ending = threading.RLock()
         self._stop: Callable[[], object] | None = None  # while the call is on its way or runs
         self._callbacks: list[Callable[[], object]] | None = []
@@ -83,13 +82,13 @@ class CallFuture(Future[Any]):
 
     def add_done_callback(self, fn: Callable[[Future[Any]], object]) -> None:
         """Call a function when the call has ended, in a thread of its own, or at once if it already has."""
-        with self._lock:
+        with self._condition:
             if self._callbacks is not None:
                 self._callbacks.append(partial(fn, self))
                 return
         super().add_done_callback(fn)
 
     def _call_back(self, _: Future[Any]) -> None:
-        with self._lock:
+        with self._condition:
             callbacks, self._callbacks = self._callbacks or [], None
         call_in_turn(callbacks)
