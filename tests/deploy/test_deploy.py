@@ -252,12 +252,12 @@ def test_all_problems_are_reported_before_anything_is_sent(heroku, folder):
     assert heroku.client.builds("shop") == []
 
 
-@pytest.mark.usefixtures("processes")
 def test_one_text_instead_of_a_list_of_allowed_files_is_refused(heroku, folder):
     with pytest.raises(InvalidOptions, match=r"allow is '\.env': expected a list of texts, such as \['\.env'\]"):
         heroku.deploy(folder, allow=".env")
 
 
+@pytest.mark.usefixtures("processes")
 def test_a_folder_that_the_emulator_serves_needs_no_deploy(elsewhere, folder):
     with pytest.raises(InvalidOptions, match=r"serves \./worker live: there is nothing to deploy"):
         connect(worker=folder, say=lambda _: None).deploy(folder)
