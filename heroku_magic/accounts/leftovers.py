@@ -35,20 +35,23 @@ def temporary_app_name() -> str:
 
 def is_leftover_token(description: str) -> bool:
     """Return whether a token was created by a process of this machine that has ended."""
-    match = _TOKEN.fullmatch(description)
-    return match is not None and match[1] == _machine() and not _is_running(int(match[2]))
+    return _is_left(_TOKEN.fullmatch(description))
 
 
 def is_leftover_app(name: str) -> bool:
     """Return whether a temporary app belongs to a process of this machine that has ended."""
-    match = _APP.fullmatch(name)
-    return match is not None and match[1] == _machine() and not _is_running(int(match[2], 16))
+    return _is_left(_APP.fullmatch(name), base=16)
 
 
 def is_app_of_other_machine(name: str) -> bool:
     """Return whether a temporary app belongs to another machine, where its process may still run."""
     match = _APP.fullmatch(name)
     return match is not None and match[1] != _machine()
+
+
+def _is_left(tag: re.Match[str] | None, base: int = 10) -> bool:
+    """Return whether a tag is that of a process of this machine that has ended. base: of the number of the process."""
+    return tag is not None and tag[1] == _machine() and not _is_running(int(tag[2], base))
 
 
 def _host() -> str:
@@ -94,5 +97,5 @@ def _is_running(pid: int) -> bool:
     except (ProcessLookupError, OverflowError):
         return False
     except PermissionError:
-        return True
+        pass  # it runs as another user
     return True
