@@ -14,7 +14,7 @@ import zlib
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
-from heroku_magic.bundle.payload import MAX_BYTES, encode, size_of
+from heroku_magic.bundle.payload import MAX_BYTES, encode
 from heroku_magic.bundle.shipped import cloudpickle_source, compress, run_code, sources
 from heroku_magic.errors import InputTooLarge, InvalidParameters
 from heroku_magic.protocol.environ import to_env, with_calls
@@ -222,9 +222,7 @@ class CallBundle(Bundle):
 
         if text := _as_json(values, self._hidden):
             return text
-        if (size := sum(map(size_of, values.values()))) > MAX_BYTES:
-            raise InputTooLarge([f'The arguments of "{self.name}" take {size:,} bytes. {LARGE_DATA_HINT}'])
-        data = pickle_arguments(values, self._hidden, keeps_classes=self._keeps_classes)
+        data = pickle_arguments(values, self._hidden, keeps_classes=self._keeps_classes, most=MAX_BYTES)
         _refuse_excess(data)
         return compress(b"pickle\n" + data)
 

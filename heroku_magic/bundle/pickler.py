@@ -12,6 +12,7 @@ import importlib.util
 import inspect
 import io
 import json
+import math
 import random
 import sys
 from contextlib import suppress
@@ -24,12 +25,13 @@ from typing import TYPE_CHECKING, Any
 import cloudpickle
 
 from heroku_magic.bundle.local_modules import is_local, is_local_name, local_modules_by_value
-from heroku_magic.bundle.payload import all_chunks, table_chunks
+from heroku_magic.bundle.payload import all_chunks, size_of, table_chunks
 from heroku_magic.bundle.reducers import reduce_class, reduce_decorated, reduce_enum, reduce_standard, what_changes
-from heroku_magic.errors import InvalidParameters
+from heroku_magic.errors import InputTooLarge, InvalidParameters
 from heroku_magic.protocol.helper import HELPER
 from heroku_magic.protocol.spool import LARGE
 from heroku_magic.protocol.typed_json import TAG, Encoder
+from heroku_magic.protocol.values import LARGE_DATA_HINT
 from heroku_magic.text.sanitize import clean_line
 
 if TYPE_CHECKING:
@@ -79,15 +81,26 @@ def pickle_function(
 
 
 def pickle_arguments(
-    arguments: Mapping[str, Any], hidden: Iterable[str] = (), spool: Spool | None = None, *, keeps_classes: bool = True
+    arguments: Mapping[str, Any],
+    hidden: Iterable[str] = (),
+    spool: Spool | None = None,
+    *,
+    keeps_classes: bool = True,
+    most: float = math.inf,
 ) -> bytes:
     """Return the pickle of a call's arguments, followed by the source of functions in them as JSON, if there are any.
 
-    spool: takes the bytes of arrays and tables, if given. Raises InvalidParameters naming each that cannot be pickled.
+    spool: takes the bytes of arrays and tables, if given. most: bytes that arrays, tables and long texts may take.
+
+    Raises InvalidParameters naming each that cannot be pickled, and InputTooLarge.
     """
     try:
-        data, pickler = _dumps(dict(arguments), hidden, spool, keeps_classes=keeps_classes, owner="argument ")
+        data, pickler = _dumps(
+            dict(arguments), hidden, spool, keeps_classes=keeps_classes, owner="argument ", most=most
+        )
         return data + json.dumps(sources).encode() if (sources := pickler.sources(hidden)) else data
+    except InputTooLarge:
+        raise
     except Exception as error:  # noqa: BLE001 - a __reduce__ may raise anything
         reason = _reason(error)
     faults = [(name, _fault(value, hidden, keeps_classes=keeps_classes)) for name, value in arguments.items()]
@@ -95,13 +108,21 @@ def pickle_arguments(
 
 
 def _dumps(
-    value: Any, hidden: Iterable[str], spool: Spool | None = None, *, keeps_classes: bool = True, owner: str = ""
+    value: Any,
+    hidden: Iterable[str],
+    spool: Spool | None = None,
+    *,
+    keeps_classes: bool = True,
+    owner: str = "",
+    most: float = math.inf,
 ) -> tuple[bytes, _Pickler]:
     file = io.BytesIO()
-    pickler = _Pickler(file, spool, keeps_classes=keeps_classes, owner=owner)
+    pickler = _Pickler(file, spool, keeps_classes=keeps_classes, owner=owner, most=most)
     try:
         with local_modules_by_value():
             pickler.dump(value)
+    except InputTooLarge:
+        raise
     except Exception as error:
         has_remedy = getattr(error, "has_remedy", False)
         raise _NotPicklable(_describe(error, pickler.latest), has_remedy=has_remedy) from error
@@ -141,14 +162,13 @@ class _NotPicklable(Exception):
 class _Pickler(cloudpickle.Pickler):  # type: ignore[misc]  # it has no types
     """Pickles by value what the dyno cannot import. latest: the object that was reduced last.
 
-    owner: what tracebacks say before the name of a function.
+    owner: what tracebacks say before the name of a function. most: bytes that arrays, tables and long texts may take.
     """
 
-    def __init__(
-        self, file: io.BytesIO, spool: Spool | None = None, *, keeps_classes: bool = True, owner: str = ""
-    ) -> None:
+    def __init__(self, file: io.BytesIO, spool: Spool | None, *, keeps_classes: bool, owner: str, most: float) -> None:
         super().__init__(file, protocol=5)
         self._keeps_classes, self._owner = keeps_classes, owner
+        self._size, self._most = 0, most
         self._spool = spool
         self.latest: Any = None
         self._functions: list[tuple[str, FunctionType]] = []
@@ -161,12 +181,17 @@ class _Pickler(cloudpickle.Pickler):  # type: ignore[misc]  # it has no types
         """Encode tables and arrays as typed columns, so that the versions of pandas may differ."""
         kind = type(value)  # first, because pickle asks about each number in a list
         if kind is str or kind is bytes:
-            if self._spool is None or len(value) <= _LONG:
+            if len(value) <= _LONG:
                 return None
         elif kind.__name__ not in _TABLES or kind.__module__.partition(".")[0] not in ("pandas", "numpy"):
             return None
         if id(value) in self._tables:  # one table of two names is one table on the dyno
             return self._tables[id(value)][0]
+        self._size += size_of(value)
+        if self._size > self._most:
+            raise InputTooLarge([f"The arguments take more than {self._most:,} bytes. {LARGE_DATA_HINT}"])
+        if self._spool is None and kind in (str, bytes):
+            return None
         try:
             pair = _in_body(value) if self._spool is None else _in_spool(value, self._spool)
         except TypeError:  # the columns hold objects: pickle can carry them

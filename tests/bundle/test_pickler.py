@@ -41,7 +41,7 @@ import heroku_magic
 from heroku_magic.app.function import bound, returned
 from heroku_magic.bundle.build import CallBundle
 from heroku_magic.bundle.pickler import pickle_arguments, pickle_function
-from heroku_magic.errors import InvalidParameters
+from heroku_magic.errors import InputTooLarge, InvalidParameters
 from heroku_magic.text.redact import Mask
 from heroku_magic.text.secret import Secret
 
@@ -1121,6 +1121,13 @@ def test_a_function_that_is_too_large_is_refused_with_a_remedy():
     with pytest.raises(InvalidParameters, match=r"Add a line `cloudpickle` to the app's requirements\.txt"):
         CallBundle(len).build_env({"0": almost})
     CallBundle(len, has_cloudpickle=True).build_env({"0": almost})
+
+
+@pytest.mark.parametrize("wrap", [lambda one: one, lambda one: [{"x": one}], lambda one: functools.partial(len, one)])
+def test_an_array_that_cannot_fit_into_an_environment_is_not_encoded_for_it(wrap, monkeypatch):
+    monkeypatch.setattr("heroku_magic.bundle.pickler._in_body", lambda _: pytest.fail("this takes long"))
+    with pytest.raises(InputTooLarge, match="The arguments take more than 16,000,000 bytes"):
+        CallBundle(len).build_env({"0": wrap(np.zeros(2_000_001))})
 
 
 def test_a_function_that_not_even_a_connection_takes_is_refused_with_the_way_for_large_values():
