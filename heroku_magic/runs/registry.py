@@ -88,18 +88,11 @@ class Place(NamedTuple):
     dyno: str
 
 
-class _Measured(NamedTuple):
-    app: str
-    task: str
-    size: str | None
-    packages: tuple[str, ...]
-
-
 _runs: dict[str, RegisteredRun] = {}
 _places: dict[str, Place] = {}  # by run, ended runs included
 _watched: dict[str, WatchedDynos] = {}
 _is_ending = threading.Event()
-_durations: dict[_Measured, deque[float]] = {}
+_durations: dict[tuple[object, ...], deque[float]] = {}  # by app, task, dyno size and packages
 _lock = threading.Lock()
 _dynos: dict[tuple[str, str], _Listing] = {}
 
@@ -164,13 +157,13 @@ def still_running(url: str) -> list[RegisteredRun]:
 def record_duration(spec: RunSpec, size: str | None, seconds: float) -> None:
     """Remember how long a successful run took, under the requested and the actual dyno size."""
     for each in {spec.size, size}:
-        key = _Measured(spec.app, spec.task, each, spec.packages)
+        key = (spec.app, spec.task, each, spec.packages)
         _durations.setdefault(key, deque(maxlen=MEASURED_RUNS)).append(seconds)
 
 
 def mean_duration(spec: RunSpec) -> float | None:
     """Return the mean duration of such runs in seconds, boot included; None before the first."""
-    durations = _durations.get(_Measured(spec.app, spec.task, spec.size, spec.packages))
+    durations = _durations.get((spec.app, spec.task, spec.size, spec.packages))
     return sum(durations) / len(durations) if durations else None
 
 
