@@ -10,7 +10,6 @@ from heroku_magic.app import resume as resumption
 from heroku_magic.app.executor_app import ExecutorApp
 from heroku_magic.app.function import Decorator
 from heroku_magic.app.planner import named
-from heroku_magic.app.recorded_function import function_plan
 from heroku_magic.app.resume import ResumePlan
 from heroku_magic.app.sweep_cache import answered_outcomes
 from heroku_magic.app.sweep_planner import SweepPlanner, estimate
@@ -274,12 +273,11 @@ class Heroku(ExecutorApp):
         file = resumption.open_journal(name, self, plan, options, known)
         return self._start_sweep(ResumePlan(name, plan, options, file, known, ()))
 
-    def start_recorded_sweep(self, recorded: Plan, parameters: Mapping[str, Any], **options: Any) -> Sweep:
-        """Start a sweep of a function again as it was sent before. parameters: the arguments that do not differ."""
-        run_options, sweep_options = split(options)
-        plan = function_plan(self._sweep_planner, recorded, parameters, run_options, sweep_options.chunk_size)
-        estimate(plan, sweep_options, self.client.requests_left)
-        return self._start_sweep(ResumePlan(journal.new_id(), plan, sweep_options, None, (), ()))
+    def start_planned_sweep(self, make: Callable[[SweepPlanner], Plan], options: SweepOptions) -> Sweep:
+        """Start the sweep that a function plans with the planner of this app."""
+        plan = make(self._sweep_planner)
+        estimate(plan, options, self.client.requests_left)
+        return self._start_sweep(ResumePlan(journal.new_id(), plan, options, None, (), ()))
 
     def resume(self, save: str | os.PathLike[str] | Sweep) -> Sweep:
         """Continue a sweep that ended early: only the missing combinations are run. Its budget starts again.

@@ -5,22 +5,20 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from heroku_magic.app.management import shown
-from heroku_magic.app.recorded_function import function_spec
 from heroku_magic.app.run_cache import find_answer
 from heroku_magic.app.sweep_cache import find_sweep
 from heroku_magic.app.warm_app import WarmApp
 from heroku_magic.display import job_display
 from heroku_magic.ledger.recorder import recorder
-from heroku_magic.runs.options import RunOptions, pick
 from heroku_magic.runs.run import Run
 from heroku_magic.runs.started_by_call import cancelled_on_error
 from heroku_magic.text.notifier import notifies_owner
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
-    from heroku_magic.runs.options import SweepOptions
-    from heroku_magic.runs.request import RunRequest
+    from heroku_magic.app.planner import Planner
+    from heroku_magic.runs.options import RunOptions, SweepOptions
     from heroku_magic.runs.spec import RunSpec
     from heroku_magic.sweeps.sweep import Sweep
 
@@ -54,11 +52,9 @@ class RecordedApp(WarmApp):
             self._remember(sweep.start())
         return sweep
 
-    def start_recorded_function(
-        self, name: str, request: RunRequest, parameters: Mapping[str, Any], options: Mapping[str, Any]
-    ) -> Run:
-        """Start a function again as it was sent before."""
-        return self._start(function_spec(self._planner, name, request, parameters, pick(RunOptions, options)))
+    def start_planned(self, plan: Callable[[Planner], RunSpec]) -> Run:
+        """Start the run that a function plans with the planner of this app."""
+        return self._start(plan(self._planner))
 
     def describe_code(self) -> str:
         """Return what a run would run now, in words."""

@@ -3,27 +3,36 @@
 from __future__ import annotations
 
 import platform
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from heroku_magic.app.run_request import recorded_values
+from heroku_magic.accounts.secret_sources import find
+from heroku_magic.app.run_request import describe_values, recorded_values
+from heroku_magic.bundle.build import RecordedCall
+from heroku_magic.bundle.payload import parse_raw_text
 from heroku_magic.errors import InvalidOptions
 from heroku_magic.ledger.cache_key import digest_of
 from heroku_magic.ledger.history import database, details_of, with_sweep
 from heroku_magic.ledger.recorded_sweep import recorded_plan
-from heroku_magic.runs.options import ExactVersions
+from heroku_magic.protocol.environ import to_env
+from heroku_magic.runs.options import ExactVersions, RunOptions, pick, split
 from heroku_magic.text.notifier import notify
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from heroku_magic.app.heroku import Heroku
+    from heroku_magic.app.planner import Planner
+    from heroku_magic.app.sweep_planner import SweepPlanner
     from heroku_magic.ledger.entry import Details, Entry
     from heroku_magic.runs.request import RunRequest
     from heroku_magic.runs.run import Run
+    from heroku_magic.runs.spec import RunSpec
+    from heroku_magic.sweeps.plan import Plan
     from heroku_magic.sweeps.sweep import Sweep
 
 
@@ -56,8 +65,8 @@ def rerun(heroku: Heroku, entry: Entry, changes: Mapping[str, Any], variables: M
     if is_sweep:
         return _sweep_again(heroku, entry, details, parameters, options)
     if request.kind == "function":
-        _check_python(entry, details)
-        return heroku.start_recorded_function(entry.task, request, parameters, options)
+        chosen = pick(RunOptions, options)
+        return heroku.start_planned(lambda planner: _function_spec(planner, entry.task, request, parameters, chosen))
     code = request.code if request.kind == "cell" else None
     command = request.code if request.kind == "command" else None
     return heroku.submit(request.task, parameters, code=code, command=command, **options)
@@ -88,6 +97,9 @@ def _check_repeatable(entry: Entry, details: Details, changes: Mapping[str, Any]
             f"{entry.run} cannot be repeated with one value for {', '.join(swept)}, which differs from run to run. "
             "Repeat one of its runs, or start the sweep again with other values."
         )
+    then, here = details.versions.get("python", ""), platform.python_version()
+    if request.kind == "function" and then.split(".")[:2] != here.split(".")[:2]:
+        raise InvalidOptions(f'"{entry.task}" was sent by Python {then}, but this is {here}. Call the function again.')
 
 
 def _combination(entry: Entry, whole: Entry, details: Details) -> Mapping[str, Any]:
@@ -98,13 +110,6 @@ def _combination(entry: Entry, whole: Entry, details: Details) -> Mapping[str, A
             f"{entry.run} ran several combinations of {entry.sweep}: %heroku rerun {entry.sweep} repeats them all."
         )
     return recorded_plan(whole, details)[entry.place]
-
-
-def _check_python(entry: Entry, details: Details) -> None:
-    """Raise InvalidOptions if a function was sent by another minor version of Python."""
-    then, here = details.versions.get("python", ""), platform.python_version()
-    if then.split(".")[:2] != here.split(".")[:2]:
-        raise InvalidOptions(f'"{entry.task}" was sent by Python {then}, but this is {here}. Call the function again.')
 
 
 def _parameters(
@@ -143,8 +148,10 @@ def _sweep_again(
     request = details.request
     plan = recorded_plan(entry, details)
     if request.kind == "function":
-        _check_python(entry, details)
-        return heroku.start_recorded_sweep(plan, parameters, **details.sweep_options, **options)
+        chosen, of_sweep = split({**details.sweep_options, **options})
+        return heroku.start_planned_sweep(
+            lambda planner: _function_plan(planner, plan, parameters, chosen, of_sweep.chunk_size), of_sweep
+        )
     grid = plan.grid
     if details.indices is not None or any(axis.are_rows for axis in grid.axes):
         each, in_step = {"the combinations": [plan[place] for place in range(len(plan))]}, False  # no parameter's name
@@ -153,3 +160,37 @@ def _sweep_again(
     code = request.code if request.kind == "cell" else None
     more = msgspec.to_builtins(details.sweep_options)
     return heroku.sweep(request.task, each, parameters, code=code, zip=in_step, **more, **options)
+
+
+def _function_spec(
+    planner: Planner, name: str, request: RunRequest, parameters: Mapping[str, Any], options: RunOptions
+) -> RunSpec:
+    """Return the spec of a function as the ledger has it, with these arguments."""
+    arguments = {one: parse_raw_text(value) for one, value in parameters.items()}
+    spec = planner.bundle_spec(_bundle(name, request, options), arguments, options)
+    return replace(spec, request=_request(planner, request, arguments, options))
+
+
+def _function_plan(
+    planner: SweepPlanner, recorded: Plan, parameters: Mapping[str, Any], options: RunOptions, chunk: int
+) -> Plan:
+    """Return the plan of a sweep of a function as the ledger has it. parameters: the arguments that do not differ."""
+    spec = recorded.first
+    arguments = {one: parse_raw_text(value) for one, value in parameters.items()}
+    bundle = _bundle(spec.task, spec.request, options)
+    plan = planner.of_bundle(bundle, recorded.grid, recorded.indices, options, chunk=chunk, arguments=arguments)
+    request = _request(planner.planner, spec.request, arguments, options)
+    return replace(plan, first=replace(plan.first, request=request))
+
+
+def _bundle(name: str, request: RunRequest, options: RunOptions) -> RecordedCall:
+    secrets = {one: find(one) for one in options.secrets}
+    return RecordedCall(name, {"RUN_CODE": request.bundle, **to_env(secrets)})
+
+
+def _request(planner: Planner, request: RunRequest, arguments: Mapping[str, Any], options: RunOptions) -> RunRequest:
+    """Return the request of a recorded function on today's code, which only the same code lets answer later calls."""
+    code = planner.code_facts(options)
+    is_same = code == {"slug": request.slug, "release": request.release}
+    described = describe_values(arguments, request.kind, options)
+    return msgspec.structs.replace(request, **described, **code, base=request.base if is_same else "")
