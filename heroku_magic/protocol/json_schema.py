@@ -185,7 +185,7 @@ def _meets_limits(value: Any, schema: Mapping[str, Any]) -> bool:
 
 def _limits(schema: Mapping[str, Any]) -> dict[str, float]:
     """Return the valid limits of a schema, in display order."""
-    values: dict[str, Any] = {keyword: schema.get(keyword) for keyword in LIMITS}
+    values: dict[str, Any] = {keyword: schema[keyword] for keyword in LIMITS if keyword in schema}
     limits = {keyword: value for keyword, value in values.items() if _is_number(value) and abs(value) < math.inf}
     return {keyword: limit for keyword, limit in limits.items() if keyword != "multipleOf" or limit > 0}
 
