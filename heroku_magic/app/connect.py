@@ -109,6 +109,7 @@ def connect(
     for name, flag in (("local", local), ("warm", warm)):
         if not isinstance(flag, bool):  # a text such as "no" is true
             raise SettingsError(f"{name} is {flag!r}: expected True or False.")
+    settings_.check_current_folder()
     option = Choice(app=app, remote=remote, local=local, worker=worker)
     try:
         chosen = settings_.resolve(option, config, size=size, timeout=timeout, pace=pace, prices=prices, warm=warm)

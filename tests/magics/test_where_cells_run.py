@@ -203,6 +203,15 @@ def test_a_current_folder_that_was_deleted_is_one_sentence(shell, elsewhere, mon
         run(shell, f"%heroku {line}")
 
 
+@pytest.mark.parametrize("where", [{"local": True}, {"app": "my-app"}, {}])
+def test_connect_in_a_folder_that_was_deleted_says_so(elsewhere, monkeypatch, where):
+    (elsewhere / "gone").mkdir()
+    monkeypatch.chdir(elsewhere / "gone")
+    (elsewhere / "gone").rmdir()
+    with pytest.raises(SettingsError, match="The current folder does not exist any more"):
+        connect(**where)
+
+
 @pytest.mark.parametrize("words", ["--idle 10m", "0 --size standard-2x"])
 def test_an_option_of_warm_dynos_without_a_number_of_dynos_is_refused(shell, words):
     with pytest.raises(InvalidOptions, match=r"^--(idle|size) needs a number of dynos to keep, such as %heroku warm 2"):
