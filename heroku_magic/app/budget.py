@@ -30,7 +30,7 @@ def within_budget(spec: RunSpec, dollars: float, warm_idle: float) -> RunSpec:
     """Return the spec, its timeout shortened to what the budget pays for."""
     price, idle = second_price(spec), warm_idle if spec.is_warm else 0.0
     if idle and price * (idle + 1) > dollars:
-        raise InvalidOptions(warm_refusal(dollars, price * idle, idle))
+        raise InvalidOptions(warm_refusal(spec, dollars, price * idle, idle))
     if price > dollars:
         raise InvalidOptions(
             f"--max-cost {dollars:g} is less than the price of one second on {spec.size} ({money(price)}). "
@@ -42,9 +42,10 @@ def within_budget(spec: RunSpec, dollars: float, warm_idle: float) -> RunSpec:
     return replace(spec, timeout=min(spec.timeout, paid), counts_boot=True)
 
 
-def warm_refusal(dollars: float, price: float, idle: float) -> str:
+def warm_refusal(spec: RunSpec, dollars: float, price: float, idle: float) -> str:
     """Return why a budget is too small for a warm dyno."""
+    way_out = "turn warm dynos off (%config HerokuMagics.warm = False)" if spec.falls_back else "leave out --warm"
     return (
         f"--max-cost {dollars:g} is less than a warm dyno costs in the {idle:g} s that it waits after its last call "
-        f"({money(price)}). Raise the limit, leave out --warm, or let it wait for less time (%heroku warm 1 --idle 30)."
+        f"({money(price)}). Raise the limit, {way_out}, or let it wait for less time (%heroku warm 1 --idle 30)."
     )

@@ -134,7 +134,7 @@ class WarmApp(ManagedApp):
         if options.max_cost is not None:
             idle_dollars = second_price(spec) * self.warm_idle
             if idle_dollars >= options.max_cost:
-                raise InvalidOptions(warm_refusal(options.max_cost, idle_dollars, self.warm_idle))
+                raise InvalidOptions(warm_refusal(spec, options.max_cost, idle_dollars, self.warm_idle))
         self._warm.extend_for_sweep(spec.kind, count)
         return replace(plan, most_at_once=lambda _: count), idle_dollars
 
