@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 RESERVED_NAMES = ("emit", "emit_file", "metric", "progress", "display")
 PIECE = 500_000  # bytes
 MAX_PLAIN_CHARS = 200  # of values that travel as plain JSON
-MAX_CODE_BYTES = 8_000_000  # of a program for an attached dyno
+MAX_CODE_BYTES = 12_000_000  # of a program for an attached dyno
 _RESERVED_BYTES = 200  # for the run's key and its rate limit, which are added later
 _CODE_HINT = "Move the code that rarely changes into a module of the app (%heroku deploy) and import it."
 _CLOUDPICKLE_HINT = "Add a line `cloudpickle` to the app's requirements.txt and deploy it: then each call sends less."

@@ -152,4 +152,4 @@ def server_modules() -> dict[str, str]:
 
 def compress(data: bytes) -> str:
     """Return data as text for an environment variable."""
-    return b85encode(zlib.compress(data, 9 if len(data) < FAST_BYTES else 1)).decode("ascii")
+    return b85encode(zlib.compress(data, 9 if len(data) < FAST_BYTES else 4)).decode("ascii")

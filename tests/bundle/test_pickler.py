@@ -1131,7 +1131,7 @@ def test_an_array_that_cannot_fit_into_an_environment_is_not_encoded_for_it(wrap
 
 
 def test_a_function_that_not_even_a_connection_takes_is_refused_with_the_way_for_large_values():
-    large = random.Random(1).randbytes(6_000_000)
+    large = random.Random(1).randbytes(8_000_000)
 
     def uses_it():
         return len(large)
