@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import atexit
 import importlib
 import inspect
 import itertools
@@ -10,6 +11,7 @@ import os
 import pickle
 import signal
 import sys
+import tempfile
 import textwrap
 import threading
 import time
@@ -409,11 +411,17 @@ class Reader:
         self.__init__(opens := state["opens"])
         if opens == "thread":
             threading.Thread(target=time.sleep, args=(60,), daemon=True).start()
+        elif opens == "folder":
+            self.file = tempfile.TemporaryDirectory()
+        elif opens == "exit":
+            atexit.register(os.getpid)
         elif opens:
             self.file = Path(opens).open()  # noqa: SIM115 - it stays open
 
 
-@pytest.mark.parametrize(("opens", "calls"), [(None, 1), ("/dev/null", 4), ("thread", 4)])
+@pytest.mark.parametrize(
+    ("opens", "calls"), [(None, 1), *((opens, 4) for opens in ("/dev/null", "thread", "folder", "exit"))]
+)
 def test_a_dyno_reads_a_function_once_unless_reading_opens_something(opens, calls, heroku):
     reader, used = Reader(opens), []
 

@@ -5,6 +5,7 @@ And tell what does not survive their fork.
 
 from __future__ import annotations
 
+import atexit
 import itertools
 import os
 import re
@@ -59,10 +60,11 @@ class TaskImports:
         new = itertools.takewhile(lambda name: name != latest, reversed(sys.modules))
         return [name for name in {name.partition(".")[0] for name in new} if _is_installed(name)]
 
-    def resources(self) -> tuple[int, list[str]]:
-        """Return the number of threads of this process, and its open files."""
+    def resources(self) -> tuple[Any, ...]:
+        """Return the open files of this process, and how many threads it has and functions that run at its end."""
         threads = os.listdir("/proc/self/task") if os.path.isdir("/proc/self/task") else _threads()
-        return len(threads), os.listdir("/dev/fd")
+        finalizers = sys.modules["weakref"].finalize._registry if "weakref" in sys.modules else ()
+        return os.listdir("/dev/fd"), len(threads), len(finalizers), atexit._ncallbacks()
 
     def obstacle(self, front: int) -> str:
         """Return what an import has opened that a forked child cannot use. front: the file of the only connection."""
