@@ -439,6 +439,50 @@ def test_a_dyno_reads_a_function_once_unless_reading_opens_something(opens, call
     assert (readers[1:] == [pid for pid, _, _ in results[1:]]) == (calls == 4)
 
 
+class Ring:
+    """An object that refers to itself, and notes in a file which process frees it."""
+
+    def __init__(self, file):
+        self.file, self.itself = file, self
+
+    def __del__(self):
+        with Path(self.file).open("a", encoding="ascii") as freed:
+            freed.write(f"{os.getpid()}\n")
+
+
+def test_a_dyno_frees_a_function_once_another_one_is_called(heroku, tmp_path):
+    def user_of(ring):
+        return lambda: (ring.file, os.getppid())[1]
+
+    files = [tmp_path / "first", tmp_path / "second"]
+    with heroku.pool(jobs=1) as pool:
+        parents = {pool.submit(user_of(Ring(file))).result() for file in files for _ in range(3)}
+        (parent,) = parents
+        assert f"{parent}\n" in files[0].read_text()
+
+
+class Client:
+    """An object that looks its token up when it is read."""
+
+    def __init__(self):
+        self.token = os.environ.get("PHRASE")
+
+    def __reduce__(self):
+        return Client, ()
+
+
+def test_a_function_that_looks_up_a_secret_when_it_is_read_finds_that_of_its_call(heroku, monkeypatch):
+    client = Client()
+    found = []
+    for phrase in ("open sesame", "swordfish"):
+        monkeypatch.setenv("PHRASE", phrase)
+        call = heroku.function(lambda: len(client.token or ""), warm=True, secrets=["PHRASE"], quiet=True)
+        found += [call.remote() for _ in range(3)]
+    look = heroku.function(lambda: "PHRASE" in os.environ, warm=True, quiet=True)
+    found += [look.remote() for _ in range(2)]
+    assert found == [11, 11, 11, 9, 9, 9, False, False]
+
+
 def test_a_function_keeps_its_state_once_calls_share_a_process_because_of_an_import(server, heroku):
     package = server.folder / "site-packages"
     package.mkdir()

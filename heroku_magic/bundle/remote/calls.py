@@ -41,6 +41,7 @@ MOST_FILES = 40  # of a call: its four pipes, its own values, and the values tha
 _PROCESS_POOLS = ("concurrent.futures.process", "joblib.externals.loky.process_executor", "loky.process_executor")
 _other_threads = heroku_task._other_threads  # where calls keep state, another one takes its place
 _FUNCTION = "()"  # among the modules that a call reports: its function may be read once for all calls
+_OF_EACH_CALL = frozenset({"RUN_KEY", "RUN_CALLS", "RUN_CODE", "RUN_DATA"})  # other variables are those of a program
 _NEEDS_PANDAS = "heroku_columns"  # it imports pandas, which most tasks do not need
 
 
@@ -55,7 +56,7 @@ class Parent:
         self._notice = ""  # why it keeps state although nobody wanted that
         self._environ = dict(os.environ)
         self._task = ""  # the module that is imported
-        self._program: tuple[str, Any] = "", None  # packed, and ready to run
+        self._program: tuple[str, dict[str, str], Any] = "", {}, None  # packed, its variables, and ready to run
         self._child: _Child | None = None  # runs a call
         self._spare: _Child | None = None  # waits for the next one
         self._ending: list[int] = []  # children whose calls have ended
@@ -179,8 +180,11 @@ class Parent:
     def _prepare(self, message: Message, ends: list[int]) -> None:
         """Load the modules of a program, or import the module of the task, which all its calls share."""
         task, text = message["task"], message["env"].get("RUN_CODE", self._program[0])
-        if task == self._task if task else text == self._program[0]:
+        environ = {name: one for name, one in message["env"].items() if name not in _OF_EACH_CALL}
+        if task == self._task if task else (text, environ) == self._program[:2]:
             return
+        if not self._keeps_state:
+            self._functions.clear()
         for standard, end in zip((1, 2), ends):  # noqa: B905 - new in Python 3.10
             os.dup2(end, standard)
         if task:
@@ -197,7 +201,7 @@ class Parent:
             unused = {"cloudpickle.cloudpickle"} if driver.HAS_CLOUDPICKLE else set()
             _load_all(namespace["load"], namespace["sources"].keys() - unused)
             program = eval(call, namespace)  # noqa: S307 - the notebook has signed it
-            self._program = text, program
+            self._program = text, environ, program
             if isinstance(program, driver.RemoteCell):
                 _compile(program.code["text"], driver)
             else:
@@ -207,18 +211,16 @@ class Parent:
         self._check_fork()
         if self._keeps_state:
             self._imports.adopt()
-        else:
-            self._functions.clear()
 
     def _share(self, names: list[str]) -> None:
         """Import what a call has imported, and read its function, so that the next ones need not."""
-        if _FUNCTION in names and not self._keeps_state:
-            with contextlib.suppress(Exception):  # then each call reads it
-                self._functions.prepare(self._program[1])
-            self._check_fork()
         if new := [name for name in names if name not in sys.modules and name != _FUNCTION]:
             _load_all(importlib.import_module, new)
             _load_all(self._load, [_NEEDS_PANDAS] if "pandas" in sys.modules else [])
+            self._check_fork()
+        if _FUNCTION in names and not self._keeps_state:
+            with contextlib.suppress(Exception):  # then each call reads it
+                self._functions.prepare(self._program[2], self._program[1])
             self._check_fork()
         if not self._keeps_state:
             if self._rehearsal is None:
@@ -248,7 +250,7 @@ class Parent:
         """Run a task, or the program; return the exit status."""
         if task:
             return int(heroku_task._exit_status(lambda: heroku_task._run(lambda: heroku_task._run_task(task))))
-        return int(self._run_program(rehearsal or self._program[1]))
+        return int(self._run_program(rehearsal or self._program[2]))
 
     def _call(self, message: Message, ends: list[int], rehearsal: Any = None) -> int:
         """Run a call, or a rehearsal, in this process; report its exit status and the modules that it has imported."""

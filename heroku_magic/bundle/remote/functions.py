@@ -6,6 +6,8 @@ forked from one that has read it.
 
 from __future__ import annotations
 
+import gc
+import os
 import sys
 
 TYPE_CHECKING = False
@@ -38,14 +40,25 @@ class KeptFunctions:
         call.read = lambda call, text: self._arguments(call, text)  # noqa: PLW0108
         call._read_function = lambda call: self._function(call)  # noqa: PLW0108
 
-    def prepare(self, call: Any) -> None:
-        """Read the function of a call for the processes that will be forked."""
+    def prepare(self, call: Any, environ: dict[str, str]) -> None:
+        """Read the function of a call for the processes that will be forked. environ: what only its calls have."""
+        before = dict(os.environ)
+        os.environ.update(environ)  # what is read may look a secret up
         self._driver._fresh_main()
-        self._kept[call._body] = self._read_function(call), sys.modules["__main__"]
+        try:
+            self._kept[call._body] = self._read_function(call), sys.modules["__main__"]
+        finally:
+            os.environ.clear()
+            os.environ.update(before)
 
     def clear(self) -> None:
-        """Forget all functions."""
+        """Forget the functions that were read for the processes to come, and free their memory."""
+        if not self._kept:
+            return
         self._kept.clear()
+        self._driver._fresh_main()
+        gc.unfreeze()  # at each fork, everything was excepted from the collection of garbage
+        gc.collect()
 
     def _arguments(self, call: Any, text: str) -> Any:
         """Read the arguments of a call in the `__main__` of its function."""
