@@ -19,7 +19,7 @@ from heroku_magic.protocol.helper import shipped_worker
 from heroku_magic.protocol.values import MAX_ENV_BYTES
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from heroku_magic.text.secret import Secret
 
@@ -49,6 +49,7 @@ _NOT_RAW = re.compile(r"'''|['\\]\Z|[\r\0\ud800-\udfff]")  # cannot be in a raw 
 # Absolute paths, because a cell may change the current folder.
 _RESTORE_PATH = "sys.path = [os.path.abspath(one) for one in path]\n"
 _LOAD_MODULES = f"load('heroku_task')\ndriver = load('heroku_driver')\n{_RESTORE_PATH}"
+SMALL_BYTES = 1_500  # of data that compress best together with the program around them
 FAST_BYTES = 500_000  # of data that hardly fits into an environment: compressed at a high speed
 _SERVER_FILES = "server", "receiver", "parents", "calls", "functions", "imports", "transfer", "rehearsal"
 _OF_SERVER = ("heroku_task", "heroku_server", "heroku_receiver", "heroku_parents")
@@ -120,12 +121,28 @@ def cloudpickle_source(*, can_pickle: bool) -> str:
 
 def run_code(kind: str, code: Mapping[str, Any], body: bytes, modules: Mapping[str, str]) -> str:
     """Return the compressed source text that RUN_CODE carries; one that may just fit has no moving progress bars."""
-    call = f"{_LOAD_MODULES}driver.main(driver.{kind}({code!r}, {body!r}, load))\n"
-    text = _pack_program(call, tuple(modules.items()))
+    calls = [f"{_LOAD_MODULES}driver.main(driver.{kind}({code!r}, {data}, load))\n" for data in _expressions(body)]
+    text = _pack_shortest(calls, modules)
     if not MAX_ENV_BYTES / 2 <= len(text) < 2 * MAX_ENV_BYTES:
         return text
     smaller = sources(kind, has_bars=False)
-    return _pack_program(call, tuple((name, smaller.get(name, text)) for name, text in modules.items()))
+    return _pack_shortest(calls, {name: smaller.get(name, text) for name, text in modules.items()})
+
+
+def _expressions(data: bytes) -> list[str]:
+    """Return the Python expressions for bytes of which one is the shortest after compression.
+
+    With escapes, they compress together with the program around them, but binary data of some length badly.
+    """
+    escaped = repr(data)
+    if len(data) < SMALL_BYTES or len(escaped) < 2 * len(data):
+        return [escaped]
+    packed = f"__import__('zlib').decompress(__import__('base64').b85decode('{compress(data)}'))"
+    return [packed] if len(data) >= FAST_BYTES else [escaped, packed]
+
+
+def _pack_shortest(calls: Sequence[str], modules: Mapping[str, str]) -> str:
+    return min((_pack_program(call, tuple(modules.items())) for call in calls), key=len)
 
 
 @lru_cache(maxsize=16)

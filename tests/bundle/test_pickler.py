@@ -1131,7 +1131,7 @@ def test_an_array_that_cannot_fit_into_an_environment_is_not_encoded_for_it(wrap
 
 
 def test_a_function_that_not_even_a_connection_takes_is_refused_with_the_way_for_large_values():
-    large = random.Random(1).randbytes(8_000_000)
+    large = random.Random(1).randbytes(10_000_000)
 
     def uses_it():
         return len(large)
@@ -1142,6 +1142,19 @@ def test_a_function_that_not_even_a_connection_takes_is_refused_with_the_way_for
     env, spool = CallBundle(lambda data: len(data)).build_call({"0": large})  # noqa: PLW0108 - it travels by value
     assert len(str(env["RUN_CODE"])) < 100_000
     assert len(spool) > len(large)
+
+
+@pytest.mark.parametrize(("size", "most"), [(15_000, 1.4), (1_000_000, 1.3)])
+def test_binary_variables_of_a_function_take_little_more_room_than_base85_does(size, most):
+    def code_size(data):
+        return len(str(CallBundle(lambda: data).build_call({})[0]["RUN_CODE"]))
+
+    assert code_size(random.Random(1).randbytes(size)) - code_size(b"") < most * size
+
+
+def test_a_function_finds_its_binary_variables_unchanged(tmp_path, processes):
+    data = random.Random(1).randbytes(3_000)
+    assert result(tmp_path, lambda: data) == data
 
 
 @pytest.mark.parametrize(
