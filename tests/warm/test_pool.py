@@ -9,6 +9,7 @@ import inspect
 import itertools
 import os
 import pickle
+import random
 import signal
 import sys
 import tempfile
@@ -415,14 +416,19 @@ class Reader:
             self.file = tempfile.TemporaryDirectory()
         elif opens == "exit":
             atexit.register(os.getpid)
+        elif opens == "variable":
+            os.environ["READER"] = str(os.getpid())
+        elif opens == "numbers":
+            random.random()
         elif opens:
             self.file = Path(opens).open()  # noqa: SIM115 - it stays open
 
 
 @pytest.mark.parametrize(
-    ("opens", "calls"), [(None, 1), *((opens, 4) for opens in ("/dev/null", "thread", "folder", "exit"))]
+    ("opens", "calls"),
+    [(None, 1), *((opens, 4) for opens in ("/dev/null", "thread", "folder", "exit", "variable", "numbers"))],
 )
-def test_a_dyno_reads_a_function_once_unless_reading_opens_something(opens, calls, heroku):
+def test_a_dyno_reads_a_function_once_unless_reading_changes_its_process(opens, calls, heroku):
     reader, used = Reader(opens), []
 
     def use():

@@ -73,7 +73,7 @@ class Parent:
         driver = load("heroku_driver")  # the process of a call ends itself only after it has reported
         self._run_program = functools.partial(driver.main, end=int)
         driver.main, driver._compile = _itself, functools.lru_cache(maxsize=2)(driver._compile)
-        self._functions = load("heroku_functions").KeptFunctions(driver, self._imports.resources)
+        self._functions = load("heroku_functions").KeptFunctions(driver, self._imports.state)
         self._functions.keeps_state = keeps_state
 
     def serve(self) -> int:

@@ -24,13 +24,14 @@ MOST_KEPT = 8  # functions of a process whose calls keep state
 class KeptFunctions:
     """Reads the functions of calls, in place of the driver.
 
-    resources: returns what is open, such as files: what opens any of it when it is read is read by each call.
-    keeps_state: calls share this process. is_harmless: the latest call has read its function, and that opened nothing.
+    state: returns what a process has beside its objects, such as open files. A function whose reading changes any of
+    it is read by each call. keeps_state: calls share this process. is_harmless: the latest call has read its function,
+    which changed nothing else.
     """
 
-    def __init__(self, driver: Any, resources: Callable[[], Any]) -> None:
+    def __init__(self, driver: Any, state: Callable[[], Any]) -> None:
         self.keeps_state = self.is_harmless = False
-        self._driver, self._resources = driver, resources
+        self._driver, self._state = driver, state
         # By its pickle, a function, the modules that came with it, and its `__main__`; the one used last is last.
         self._kept: dict[bytes, tuple[Read, ModuleType]] = {}
         self._latest: Read = None, {}  # not freed at the end of a forked call, which would copy its memory
@@ -72,9 +73,9 @@ class KeptFunctions:
         if call._body in self._kept:
             read = self._kept.pop(call._body)[0]
         else:
-            before = self._resources()
+            before = self._state()
             read = self._read_function(call)
-            self.is_harmless = self._resources() == before
+            self.is_harmless = self._state() == before
         for name, module in self._latest[1].items():
             if sys.modules.get(name) is module:
                 del sys.modules[name]

@@ -60,11 +60,14 @@ class TaskImports:
         new = itertools.takewhile(lambda name: name != latest, reversed(sys.modules))
         return [name for name in {name.partition(".")[0] for name in new} if _is_installed(name)]
 
-    def resources(self) -> tuple[Any, ...]:
-        """Return the open files of this process, and how many threads it has and functions that run at its end."""
+    def state(self) -> tuple[Any, ...]:
+        """Return what a process has beside its objects: files, threads, work for its end, variables, random numbers."""
+        import random
+
         threads = os.listdir("/proc/self/task") if os.path.isdir("/proc/self/task") else _threads()
         finalizers = sys.modules["weakref"].finalize._registry if "weakref" in sys.modules else ()
-        return os.listdir("/dev/fd"), len(threads), len(finalizers), atexit._ncallbacks()
+        counts = len(threads), len(finalizers), atexit._ncallbacks()
+        return os.listdir("/dev/fd"), counts, dict(os.environ), _current_folder(), random.getstate()
 
     def obstacle(self, front: int) -> str:
         """Return what an import has opened that a forked child cannot use. front: the file of the only connection."""
