@@ -16,7 +16,7 @@ from heroku_magic.bundle.build import RecordedCall
 from heroku_magic.bundle.payload import parse_raw_text
 from heroku_magic.errors import InvalidOptions
 from heroku_magic.ledger.cache_key import digest_of
-from heroku_magic.ledger.history import database, details_of, with_sweep
+from heroku_magic.ledger.history import database, details_of, with_program, with_sweep
 from heroku_magic.ledger.recorded_sweep import recorded_plan
 from heroku_magic.protocol.environ import to_env
 from heroku_magic.runs.options import ExactVersions, RunOptions, pick, split
@@ -48,7 +48,7 @@ def rerun(heroku: Heroku, entry: Entry, changes: Mapping[str, Any], variables: M
     Raises InvalidOptions naming the inputs that have changed, or if it cannot be repeated.
     """
     whole = with_sweep(entry)
-    details = details_of(whole)
+    details = with_program(whole)
     request, is_sweep = details.request, entry.run.startswith("hs-")
     _check_repeatable(entry, details, changes)
     combination = _combination(entry, whole, details) if entry.sweep else {}

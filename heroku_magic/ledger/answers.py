@@ -93,11 +93,19 @@ def answered_run(answer: Answer, seconds: float, *, is_kept: bool) -> Run:
         dollars=0.0,
         cached=entry.run,
         key="",
+        program=_program_of(entry),
         details=pack(updated),
     )
     if is_kept:
         recorder.add(hit)
     return RecordedRun(msgspec.structs.replace(entry, run=hit.run, dollars=0.0), updated, payload)
+
+
+def _program_of(entry: Entry) -> str:
+    """Return the hash of the program of a run, which for a sweep's runs is in the entry of the sweep."""
+    with suppress(InvalidOptions):
+        return with_sweep(entry).program
+    return ""
 
 
 def answered_outcome(answer: Answer, place: int, parameters: Mapping[str, Any]) -> Outcome:

@@ -48,8 +48,14 @@ _FIND_PLACES = """
 DROP INDEX IF EXISTS by_sweep;
 CREATE INDEX IF NOT EXISTS by_place ON entries (sweep, place) WHERE sweep != '';
 """
+# The programs of functions, each once: thousands of calls may have the same one.
+_KEEP_PROGRAMS = """
+CREATE TABLE programs (hash TEXT PRIMARY KEY, text TEXT NOT NULL);
+ALTER TABLE entries ADD COLUMN program TEXT NOT NULL DEFAULT '';
+"""
+_FORGET_PROGRAMS = "DELETE FROM programs WHERE hash NOT IN (SELECT program FROM entries)"
 # Each script leads from one version of the schema to the next; `PRAGMA user_version` counts the scripts that have run.
-MIGRATIONS = (_CREATE, _FIND_PLACES)
+MIGRATIONS = (_CREATE, _FIND_PLACES, _KEEP_PROGRAMS)
 
 
 class UnreadableLedger(HerokuMagicError):
@@ -109,6 +115,11 @@ class Database:
             for run, sweep, place, rows, log, files in self._read(query, *identities)
         }
 
+    def program(self, digest: str) -> str:
+        """Return the program of a function by its hash; empty if there is none."""
+        found = self._read("SELECT text FROM programs WHERE hash = ?", (digest,)) if digest else []
+        return str(found[0][0]) if found else ""
+
     def cost_since(self, moment: float) -> tuple[int, float]:
         """Return the number of runs and sweeps that started since then, and what they cost as far as it is known."""
         query = "SELECT count(*), coalesce(sum(dollars), 0.0) FROM entries WHERE started >= ? AND sweep = ''"
@@ -128,6 +139,7 @@ class Database:
                     values,
                 ).fetchone()[0]
                 deleted = connection.execute(f"DELETE FROM entries WHERE {where}", values).rowcount  # noqa: S608
+                connection.execute(_FORGET_PROGRAMS)
             connection.execute("VACUUM")
             connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
             return int(count or deleted)
@@ -254,6 +266,8 @@ def _write(connection: sqlite3.Connection, entries: Sequence[tuple[Entry, Payloa
                 )
             if entry.sweep:  # a resumed sweep has another run for a combination that failed
                 connection.execute(f"DELETE FROM entries WHERE {OF_SWEEP} AND place = ?", (entry.sweep, entry.place))  # noqa: S608
+            if payload.program:
+                connection.execute("INSERT OR IGNORE INTO programs VALUES (?, ?)", (entry.program, payload.program))
             row = connection.execute(insert, msgspec.structs.astuple(entry)).lastrowid
             if payload.size:
                 connection.execute(
@@ -271,5 +285,6 @@ def _prune(connection: sqlite3.Connection) -> None:
                 break
             connection.execute("DELETE FROM payloads WHERE id = ?", (row,))
             excess -= size
+        connection.execute(_FORGET_PROGRAMS)  # those of entries that were replaced
         # Without rows and files, an entry answers no call.
         connection.execute("UPDATE entries SET key = '' WHERE key != '' AND id NOT IN (SELECT id FROM payloads)")

@@ -32,8 +32,8 @@ class Entry(msgspec.Struct, kw_only=True):
     """A row of the ledger. Its fields are the columns of the table `entries`; a new one needs a script in `MIGRATIONS`.
 
     run: the id of the run or the sweep. sweep, place: of a sweep's own runs, the sweep and the combination. cached: the
-    id of the run that answered. key: what a cached answer is found by; empty if it must not be one. details: the
-    compressed `Details`.
+    id of the run that answered. key: what a cached answer is found by; empty if it must not be one. program: the hash
+    of a function's program. details: the compressed `Details`.
     """
 
     run: str
@@ -51,6 +51,7 @@ class Entry(msgspec.Struct, kw_only=True):
     cached: str = ""
     key: str = ""
     parameters: str = "{}"
+    program: str = ""
     details: bytes = b""
 
     @property
@@ -92,15 +93,16 @@ class Details(msgspec.Struct, kw_only=True, omit_defaults=True):
 
 
 class Payload(msgspec.Struct, kw_only=True):
-    """What makes an entry large, and what goes first: compressed rows, events with the log, and files."""
+    """What makes an entry large: compressed rows, events with the log, and files, which go first, and a program."""
 
     rows: bytes = b""
     log: bytes = b""
     files: bytes = b""
+    program: str = ""
 
     @property
     def size(self) -> int:
-        """Bytes in all."""
+        """Bytes of what goes first."""
         return len(self.rows) + len(self.log) + len(self.files)
 
 

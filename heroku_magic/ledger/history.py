@@ -7,6 +7,8 @@ import re
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
+import msgspec
+
 from heroku_magic.errors import InvalidOptions
 from heroku_magic.ledger.database import OF_SWEEP, Database
 from heroku_magic.ledger.entry import Details, Entry, unpack
@@ -61,7 +63,7 @@ def recorded_job(run: str | int) -> Run | Sweep:
         return _sweep(entry)
     from heroku_magic.ledger.recorded_run import RecordedRun
 
-    return RecordedRun(entry, details_of(entry), payload_of(entry))
+    return RecordedRun(entry, with_program(entry), payload_of(entry))
 
 
 def entries(
@@ -152,6 +154,15 @@ def details_of(entry: Entry) -> Details:
     """Return what else an entry knows."""
     details: Details = unpack(entry.details, Details)
     return details
+
+
+def with_program(entry: Entry) -> Details:
+    """Return what else an entry knows, with the program of a function."""
+    details, ledger = details_of(entry), database()
+    if not entry.program or ledger is None:
+        return details
+    request = msgspec.structs.replace(details.request, bundle=ledger.program(entry.program))
+    return msgspec.structs.replace(details, request=request)
 
 
 def with_sweep(entry: Entry) -> Entry:

@@ -11,6 +11,7 @@ from collections import deque
 from contextlib import suppress
 from datetime import datetime
 from functools import lru_cache
+from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -64,9 +65,10 @@ def run_record(run: Run, mask: Mask) -> tuple[Entry, Payload]:
         rows=_rows(run.parts, mask, lost),
         log=pack(write_events(run.past_events(), mask)),
         files=_files(run.files, mask, lost),
+        program=(masked := _masked_request(request, mask)).bundle,
     )
     details = Details(
-        request=_masked_request(request, mask),
+        request=msgspec.structs.replace(masked, bundle=""),
         facts=mask.value(facts),
         host=run.host,
         release=run.release,
@@ -91,6 +93,7 @@ def run_record(run: Run, mask: Mask) -> tuple[Entry, Payload]:
         error=masked_text(str(error), mask) if error else None,
         key=_key(details.request, facts, run.started_at, {}) if error is None and not lost else "",
         parameters=_shown(details.request),
+        program=_hash_of(payload.program),
         details=pack(details),
     )
     return entry, payload
@@ -101,8 +104,9 @@ def sweep_record(sweep: Sweep, mask: Mask, spent: float = 0.0) -> tuple[Entry, P
     error = sweep.exception() if sweep.done() else None
     grid, indices = sweep.plan.grid, sweep.plan.indices
     axes = [_axis(axis, mask, is_exact=bool(sweep.request.code)) for axis in grid.axes]
+    masked = _masked_request(sweep.request, mask)
     details = Details(
-        request=_masked_request(sweep.request, mask),
+        request=msgspec.structs.replace(masked, bundle=""),
         facts=mask.value(sweep.facts()),
         host=sweep.host,
         slug=sweep.request.slug,
@@ -129,9 +133,10 @@ def sweep_record(sweep: Sweep, mask: Mask, spent: float = 0.0) -> tuple[Entry, P
         error=masked_text(str(error), mask) if error else None,
         cached=_only_answer(sweep),
         parameters=_shown(details.request, {name: f"{len(sweep)} values" for name in sweep.names}),
+        program=_hash_of(masked.bundle),
         details=pack(details),
     )
-    return entry, Payload()
+    return entry, Payload(program=masked.bundle)
 
 
 def sweep_run_record(sweep: Sweep, outcome: Outcome, mask: Mask, *, is_new: bool = True) -> tuple[Entry, Payload]:
@@ -315,6 +320,10 @@ def _masked_request(request: RunRequest, mask: Mask) -> RunRequest:
         options=mask.value(request.options),
         is_masked=is_masked,
     )
+
+
+def _hash_of(program: str) -> str:
+    return sha256(program.encode("ascii")).hexdigest() if program else ""
 
 
 @lru_cache(maxsize=4)  # all runs of a sweep have the same one

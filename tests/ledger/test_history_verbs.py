@@ -218,6 +218,27 @@ def test_a_function_and_a_sweep_are_repeated(shell):
     assert "cannot be repeated with one value for n, which differs" in _error(shell, "%heroku rerun -1 --arg n=3")
 
 
+def test_the_program_of_a_function_is_kept_once_for_all_its_calls_until_they_are_forgotten(shell):
+    def programs():
+        heroku_magic.history()
+        return database()._call(lambda ledger: ledger.execute("SELECT count(*) FROM programs").fetchone()[0])
+
+    heroku = heroku_magic.connect()
+    double, triple = (heroku.function(fn, quiet=True) for fn in (lambda n: 2 * n, lambda n: 3 * n))
+    assert [double.remote(n) for n in range(3)] == [0, 2, 4]
+    assert triple.remote(2) == 6
+    assert programs() == 2
+    oldest = heroku_magic.history()["run"].iloc[-1]
+    _line(shell, f"rerun {oldest}")
+    assert programs() == 2
+    _line(shell, "history " + " ".join(f"--forget {run}" for run in heroku_magic.history()["run"][1:4]))
+    assert programs() == 1
+    assert heroku_magic.get_run(-1).request.bundle
+    _line(shell, f"rerun {oldest}")
+    _line(shell, "history --forget all")
+    assert programs() == 0
+
+
 def test_what_takes_much_space_in_a_request_is_not_kept_with_each_run(shell):
     table = os.urandom(150_000)
 
