@@ -10,7 +10,7 @@ from heroku_magic.app.budget import second_price, warm_refusal
 from heroku_magic.app.connection import bare_spec
 from heroku_magic.app.management import ManagedApp
 from heroku_magic.errors import ApiError, InvalidOptions
-from heroku_magic.platform_facts.dyno_sizes import DEFAULT_SIZE
+from heroku_magic.platform_facts.dyno_sizes import DEFAULT_SIZE, money
 from heroku_magic.runs.options import LONGEST_IDLE, LONGEST_TIMEOUT, WARM_IDLE, check_count, check_lifetime, is_lifetime
 from heroku_magic.runs.runner import Runner
 from heroku_magic.text.notifier import notifies_owner
@@ -96,6 +96,12 @@ class WarmApp(ManagedApp):
     def warm_states(self) -> dict[str, str]:
         """Return the state, the calls and the cost of each warm dyno of this process, by the dyno's name."""
         return {str(one.dyno): one.summary for one in self._warm.running()}
+
+    def status(self) -> dict[str, str]:
+        """Return facts about the app and the account, and what its warm dynos have cost."""
+        dollars = self._warm.dollars
+        cost = {"warm dynos": f"{money(dollars)} in this kernel, with their calls"} if dollars else {}
+        return {**super().status(), **cost}
 
     def _state_of(self, dyno: Dyno) -> str:
         state = self.warm_states().get(dyno.name)

@@ -45,6 +45,7 @@ class WarmDynos:
         self._client, self._release = client, release
         self._changed = threading.Condition()
         self._dynos: list[WarmDyno] = []
+        self._ended_dollars = 0.0
         self._boots: dict[Kind, list[Boot]] = {}  # by kind
         self._has_named_price = False
         self._flow = FlowControl()
@@ -53,13 +54,21 @@ class WarmDynos:
     def begin_anew(self) -> None:
         """Boot others from now on: in a forked process, nothing reads the connections, and the parent uses them."""
         self._changed, self._flow = threading.Condition(), FlowControl()
-        self._dynos, self._boots = [], {}
+        self._dynos, self._boots, self._ended_dollars = [], {}, 0.0
 
     def running(self) -> list[WarmDyno]:
         """Return the running dynos."""
         with self._changed:
-            self._dynos = [one for one in self._dynos if one.running()]
+            ended = [one for one in self._dynos if not one.running()]
+            self._ended_dollars += sum(one.dollars or 0.0 for one in ended)
+            self._dynos = [one for one in self._dynos if one not in ended]
             return [*self._dynos]
+
+    @property
+    def dollars(self) -> float:
+        """What all of them have cost so far, with their calls, and with those that have ended."""
+        with self._changed:
+            return sum(one.dollars or 0.0 for one in self.running()) + self._ended_dollars
 
     def acquire(self, spec: RunSpec, is_cancelled: Callable[[], bool]) -> WarmDyno:
         """Return an idle dyno for a call, booted if necessary. Raises Stopped, ApiError or AttachFailed."""

@@ -99,6 +99,22 @@ def test_a_budget_pays_for_no_warm_dyno_where_a_task_cannot_have_one(start):
         heroku.estimate("count", max_cost=0.002)
 
 
+def test_the_status_counts_the_seconds_that_warm_dynos_wait_also_of_those_that_have_ended(start):
+    heroku, _ = start(size="standard-1x", prices={"standard-1x": 26_280})  # $0.01 per second
+    assert "warm dynos" not in heroku.status()
+    (first,) = heroku.warm(1)
+    heroku.submit("count", warm=True).wait(60)
+    heroku.warm(0)
+    while first.running():
+        threading.Event().wait(0.05)
+    (second,) = heroku.warm(1)
+    before = first.dollars + second.dollars
+    text = heroku.status()["warm dynos"]
+    assert text.endswith(" in this kernel, with their calls")
+    cost = float(text.removeprefix("$").partition(" ")[0])
+    assert before - 0.0001 <= cost <= first.dollars + second.dollars + 0.0001
+
+
 def test_an_eco_dyno_is_said_to_be_the_only_one(start):
     heroku, messages = start(size="eco")
     heroku.warm(1)
