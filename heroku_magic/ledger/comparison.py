@@ -46,6 +46,8 @@ def _differences(entries: tuple[Entry, Entry], details: tuple[Details, Details])
     if details[0].release == details[1].release:
         yield from _changed("files", details[0].slug[-12:], details[1].slug[-12:])
     yield from _changed_items("version of", details[0].versions, details[1].versions)
+    yield from _changed_items("package", *map(_packages, entries))
+    yield from _changed("size", details[0].size, details[1].size)
     yield from _changed("state", one.state, other.state)
     yield from _changed("exit status", one.exit_status, other.exit_status)
     yield from _changed("seconds", _rounded(one.seconds), _rounded(other.seconds))
@@ -56,6 +58,12 @@ def _parameters(entry: Entry, details: Details) -> dict[str, Any]:
     """Return the parameters, with all values of those that differ from run to run of a sweep."""
     swept = {", ".join(axis.names): [*axis.values] for axis in map(read_axis, details.axes)}  # noqa: PD011 - no DataFrame
     return {**json.loads(entry.parameters), **swept}
+
+
+def _packages(entry: Entry) -> dict[str, str]:
+    """Return the versions of the packages that were installed for the run alone."""
+    exact = details_of(with_sweep(entry)).request.options.get("packages", ())
+    return {name: version for name, _, version in (text.partition("==") for text in exact)}
 
 
 def _changed(what: str, one: Any, other: Any) -> Iterator[str]:

@@ -19,6 +19,7 @@ from heroku_magic.app.packages import Target, resolve, split
 from heroku_magic.app.rerun import rerun
 from heroku_magic.errors import InstallFailed
 from heroku_magic.ledger import location
+from heroku_magic.ledger.comparison import compare
 from heroku_magic.ledger.history import find
 from heroku_magic.runs.options import RunOptions
 from heroku_magic.text.notifier import notifications_to
@@ -190,6 +191,18 @@ def test_packages_are_installed_once_and_leave_no_trace_in_the_environment(herok
     second.result()
     assert "installed 1 package in " in first.logs()
     assert "install" not in second.logs()
+
+
+def test_a_comparison_of_runs_names_the_packages_and_the_size_that_differ(heroku, tmp_path, monkeypatch):
+    monkeypatch.setattr(location, "start_folder", lambda: tmp_path)
+    for options in ({"packages": ["tinypack<2"]}, {"packages": ["tinypack"], "size": "standard-2x"}):
+        heroku.run(code="[{'x': 1}]", **options)
+    lines = compare(-2, -1).text.splitlines()
+    assert [line for line in lines if line.startswith(("package", "size"))] == [
+        "package tinypack: 1.0 → 2.5",
+        "package smallpack: (none) → 3.1",
+        "size: Standard-1X → Standard-2X",
+    ]
 
 
 def test_each_set_of_packages_has_warm_dynos_of_its_own(heroku, start_shell):
