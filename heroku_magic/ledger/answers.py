@@ -11,7 +11,7 @@ import msgspec
 from heroku_magic.errors import InvalidOptions
 from heroku_magic.ledger.database import UnreadableLedger
 from heroku_magic.ledger.entry import DamagedEntry, Details, Entry, Payload, pack
-from heroku_magic.ledger.history import database, details_of, with_sweep
+from heroku_magic.ledger.history import database, details_of, with_program, with_sweep
 from heroku_magic.ledger.recorded_run import RecordedRun
 from heroku_magic.ledger.recorded_sweep import recorded_outcome
 from heroku_magic.ledger.recorder import recorder
@@ -73,7 +73,7 @@ def _find_answers(keys: Iterable[str], max_age: float | None) -> dict[str, Answe
 def request_of(answer: Answer) -> RunRequest | None:
     """Return the request behind an answer with its code, which for a sweep's runs is in the entry of the sweep."""
     with suppress(InvalidOptions):
-        return details_of(with_sweep(answer.entry)).request
+        return with_program(with_sweep(answer.entry)).request
     return None
 
 

@@ -475,6 +475,20 @@ def test_an_answered_sweep_with_a_budget_is_run_again_with_it(heroku, ledger_fol
     assert (again.facts()["dynos"], again.options.max_cost) == (2, 5)
 
 
+def test_an_answered_sweep_of_a_function_is_run_again_and_so_is_each_of_its_runs(heroku, ledger_folder):
+    def double(n):
+        return 2 * n
+
+    heroku.sweep(None, {"n": [1, 2]}, code=double, cache=True).result()
+    answered = heroku.sweep(None, {"n": [1, 2]}, code=double, cache=True)
+    assert answered.facts()["dynos"] == 0
+    assert rerun(heroku, find(answered.id), {}, {}).result()["value"].tolist() == [2, 4]
+    run = answered.known()[1].facts["run"]
+    again = rerun(heroku, find(run), {}, {})
+    again.result()
+    assert again.parts[0].rows == [{"value": 4}]
+
+
 def test_a_decorated_function_and_a_hit_on_a_folder_need_no_embedded_heroku(
     heroku, folder, ledger_folder, monkeypatch, start_shell
 ):
