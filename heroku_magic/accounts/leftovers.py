@@ -35,12 +35,12 @@ def temporary_app_name() -> str:
 
 def is_leftover_token(description: str) -> bool:
     """Return whether a token was created by a process of this machine that has ended."""
-    return _is_left(_TOKEN.fullmatch(description))
+    return _is_leftover(_TOKEN.fullmatch(description))
 
 
 def is_leftover_app(name: str) -> bool:
     """Return whether a temporary app belongs to a process of this machine that has ended."""
-    return _is_left(_APP.fullmatch(name), base=16)
+    return _is_leftover(_APP.fullmatch(name), base=16)
 
 
 def is_app_of_other_machine(name: str) -> bool:
@@ -49,8 +49,8 @@ def is_app_of_other_machine(name: str) -> bool:
     return match is not None and match[1] != _machine()
 
 
-def _is_left(tag: re.Match[str] | None, base: int = 10) -> bool:
-    """Return whether a tag is that of a process of this machine that has ended. base: of the number of the process."""
+def _is_leftover(tag: re.Match[str] | None, base: int = 10) -> bool:
+    """Return whether a tag names a process of this machine that has ended. base: that of the process's number."""
     return tag is not None and tag[1] == _machine() and not _is_running(int(tag[2], base))
 
 

@@ -74,7 +74,7 @@ def end_of(url: str) -> float | None:
 
 
 def clock_time(seconds: float) -> str:
-    """Return seconds since 1970 as this computer's clock and calendar show them, such as `14:05 on 2026-11-30`."""
+    """Return the local time and date of a moment in seconds since 1970, such as `14:05 on 2026-11-30`."""
     return f"{datetime.fromtimestamp(seconds).astimezone():%H:%M on %Y-%m-%d}"
 
 

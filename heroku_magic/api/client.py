@@ -244,5 +244,5 @@ class HerokuClient:
         return self._transport.send("GET", url, expected, headers=headers)
 
     def _create(self, url: str, expected: type[T], body: Mapping[str, Any]) -> T:
-        """Send a POST whose repetition would create another one: it is retried only if nothing was created."""
+        """Send a POST that creates something. It is sent again only if nothing can have been created."""
         return self._transport.send("POST", url, expected, body=body, retry_if=is_safe_to_retry)

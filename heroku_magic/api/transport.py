@@ -178,7 +178,7 @@ def put_blob(url: Secret, content: IO[bytes], size: int) -> None:
 def _send_without_token(
     method: str, url: Secret, headers: Mapping[str, str], read_timeout: float, **options: Any
 ) -> requests.Response:
-    """Send a request to a URL of the API's, which is the secret."""
+    """Send a request to a URL that the API has handed out, which is a secret by itself."""
     address = sent_by_api(url)
     with _session(address.host, _ExactTarget(address.target)) as http:
         return _perform(

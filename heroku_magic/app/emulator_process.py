@@ -25,11 +25,11 @@ from heroku_magic.text.secret import Secret
 if TYPE_CHECKING:
     from collections.abc import Container
 
-MOST_AT_ONCE = 2 * (os.cpu_count() or 1)  # one-off dynos, which share this computer
+MOST_AT_ONCE = 2 * (os.cpu_count() or 1)  # one-off dynos, because they share the processors of this computer
 _EXPORT = re.compile(r"export (\w+)=(\S+)")
 _NOT_ALLOWED = re.compile(r"[^a-z0-9-]+")
 
-# How long the server may take to end its dynos and to remove its files before it is killed.
+# Seconds that the server has to end its dynos and to remove its files, before it is killed.
 END_PATIENCE = 10
 
 

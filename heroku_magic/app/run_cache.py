@@ -68,7 +68,7 @@ def possible_bases(
     settings: Settings,
     release: Callable[[], Release | None],
 ) -> list[str]:
-    """Return what earlier calls that may answer a call have in common with it; nothing if it may not be answered."""
+    """Return what a call has in common with earlier ones that may answer it; nothing if none may."""
     environment = _cacheable_environment(parameters, options, settings, release)
     return cache_bases(task, options, environment, hash_code(options)) if environment else []
 

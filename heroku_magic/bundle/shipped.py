@@ -50,7 +50,7 @@ _NOT_RAW = re.compile(r"'''|['\\]\Z|[\r\0\ud800-\udfff]")  # cannot be in a raw 
 _RESTORE_PATH = "sys.path = [os.path.abspath(one) for one in path]\n"
 _LOAD_MODULES = f"load('heroku_task')\ndriver = load('heroku_driver')\n{_RESTORE_PATH}"
 SMALL_BYTES = 1_500  # of data that compress best together with the program around them
-FAST_BYTES = 500_000  # of data that hardly fits into an environment: compressed at a high speed
+FAST_BYTES = 500_000  # beyond which data hardly ever fits into an environment: it is compressed fast rather than well
 _SERVER_FILES = "server", "receiver", "parents", "calls", "functions", "imports", "transfer", "rehearsal"
 _OF_SERVER = ("heroku_task", "heroku_server", "heroku_receiver", "heroku_parents")
 _UNUSED = r"^(un)?register_pickle|^list_registry|^is_tornado|^dump$"

@@ -67,7 +67,7 @@ def _elsewhere(source: str, minor: int) -> SyntaxProblem | None:
 
 
 def _rejected(parse: Callable[[], object], minor: int, *, is_certain: bool) -> SyntaxProblem | None:
-    """Return why source is not parsed as that of Python 3.`minor`; None if it is."""
+    """Return the error that `parse` raises, as one of Python 3.`minor`; None if it raises none."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")

@@ -98,7 +98,7 @@ def _error(entry: Entry, details: Details, run: Run, *, is_whole: bool) -> Herok
 
 
 def _without_start(event: Event) -> Event:
-    """Return an event of an answer, for which no dyno starts: without what was said of the start of the earlier one."""
+    """Return an event of an answer without the note about the start of a dyno: for an answer none is started."""
     if isinstance(event, StateChange) and event.state == "requested":
         return msgspec.structs.replace(event, note=None, withdraws=None)
     return event

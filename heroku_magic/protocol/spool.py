@@ -60,7 +60,7 @@ class Section:
 
 
 class _Value:
-    """A value while it is encoded: only one that no other call has sent is written to the disk."""
+    """A value while it is encoded, in memory: if another call has sent the same one, it is not written to the disk."""
 
     digest = ""  # until it is complete
 
@@ -80,7 +80,7 @@ class _Value:
             self.section()
 
     def section(self) -> Section:
-        """Write it."""
+        """Write what is held, and return the section with the whole value."""
         for view in self._held:
             self._section.add(view)
         self._held.clear()

@@ -37,7 +37,7 @@ class KeptFunctions:
         self._latest: Read = None, {}  # not freed at the end of a forked call, which would copy its memory
         call = driver.RemoteCall
         self._read_arguments, self._read_function = call.read, call._read_function
-        # Of functions Python makes methods, which get their call.
+        # Functions, because Python makes methods of them, which get their call; of bound methods it does not.
         call.read = lambda call, text: self._arguments(call, text)  # noqa: PLW0108
         call._read_function = lambda call: self._function(call)  # noqa: PLW0108
 

@@ -1,7 +1,4 @@
-"""Import the modules of tasks, and keep what an import sets for the processes of their calls.
-
-And tell what does not survive their fork.
-"""
+"""Import the modules of tasks, keep what an import sets for the processes of calls, and find what a fork loses."""
 
 from __future__ import annotations
 
