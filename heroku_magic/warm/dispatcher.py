@@ -6,11 +6,14 @@ import os
 import threading
 from collections import deque
 from concurrent.futures import BrokenExecutor
+from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from heroku_magic.errors import LogStreamError
+from heroku_magic.errors import LogStreamError, Refused
+from heroku_magic.runs import registry
 from heroku_magic.runs.background import refuse_after_fork, start_thread, wait_for
+from heroku_magic.runs.create_dyno import Stopped, within_limit
 from heroku_magic.text.notifier import keeps_notifications, notify
 from heroku_magic.warm.lane import Lane
 from heroku_magic.warm.pool_call import PoolFuture, PoolRun
@@ -55,6 +58,7 @@ class Dispatcher:
         self._waiting: deque[tuple[PoolFuture, RunSpec]] = deque()
         self._lanes: list[Lane] = []
         self._booting = 0
+        self._is_at_limit = False  # one boot waits until the app may have another dyno
         self._is_closed = self._is_live = False
         self._wake = threading.Event()
         self.check_dyno: Callable[[WarmDyno], object] = lambda _: None
@@ -191,13 +195,38 @@ class Dispatcher:
 
     def _boot(self, spec: RunSpec) -> None:
         try:
-            self._open(self._dynos.boot_for(self, spec, self._idle))
+            with suppress(Stopped):
+                self._open(self._boot_within_limit(lambda: self._dynos.boot_for(self, spec, self._idle), spec))
         except Exception as error:  # noqa: BLE001 - the calls must end, whatever it is
             self._boot_failed(error)
         else:
             with self._changed:
                 self._booting -= 1
             self._wake.set()
+
+    def _boot_within_limit(self, boot: Callable[[], WarmDyno], spec: RunSpec) -> WarmDyno:
+        """Return a new dyno; at the app's limit, wait for the end of another one if nothing else takes the calls."""
+        try:
+            return boot()
+        except Refused:
+            with self._changed:
+                if self._lanes or self._is_at_limit:
+                    raise
+                self._is_at_limit = True
+        try:
+            return within_limit(boot, spec.app_name, self._pause, is_patient=True)
+        finally:
+            self._is_at_limit = False
+
+    def _pause(self, seconds: float) -> None:
+        """Sleep while calls wait for a dyno. Raises Stopped."""
+
+        def is_needless() -> bool:
+            return registry.is_ending() or all(future.done() for future, _ in self._waiting)
+
+        with self._changed:
+            if wait_for(self._changed, is_needless, seconds):
+                raise Stopped
 
     def _boot_failed(self, error: BaseException) -> None:
         with self._changed:

@@ -268,6 +268,27 @@ def test_a_call_that_dies_or_stays_in_an_import_ends_and_is_not_repeated(heroku)
         assert "the time limit of 1 s was reached" in str(executor.submit(time.sleep, 60).exception(30))
 
 
+def test_the_calls_of_a_pool_wait_while_the_app_is_at_its_limit_and_can_be_cancelled(heroku):
+    heroku.warm(0)
+    others = [heroku.submit(code="import time\ntime.sleep(60)") for _ in range(2 * os.cpu_count())]
+    try:
+        while {run.state for run in others} != {"up"}:
+            time.sleep(0.05)
+        with heroku.pool(jobs=2) as pool:
+            futures = [pool.submit(abs, -number) for number in range(3)]
+            time.sleep(1.5)
+            assert [future.done() for future in futures] == [False] * 3
+            assert [future.cancel() for future in futures] == [True] * 3
+        with heroku.pool(jobs=2) as pool:
+            futures = [pool.submit(abs, -number) for number in range(3)]
+            time.sleep(0.5)
+            others.pop().cancel()
+            assert [future.result(30) for future in futures] == [0, 1, 2]
+    finally:
+        for run in others:
+            run.cancel()
+
+
 def test_the_dyno_says_that_a_time_limit_ended_a_call_whatever_the_clocks_say(heroku, monkeypatch):
     monkeypatch.setattr(PoolRunner, "seconds", lambda _: 0.1)
     with heroku.executor("endless", warm=True, jobs=1, timeout=1) as executor:
