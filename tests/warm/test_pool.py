@@ -470,7 +470,7 @@ class Ring:
     """An object that refers to itself, and notes in a file which process frees it."""
 
     def __init__(self, file):
-        self.file, self.itself = file, self
+        self.file, self.itself, self.data = file, self, bytes(11_000_000)
 
     def __del__(self):
         with Path(self.file).open("a", encoding="ascii") as freed:

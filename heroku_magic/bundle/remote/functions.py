@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     Read = tuple[Any, dict[str, ModuleType]]
 
 MOST_KEPT = 8  # functions of a process whose calls keep state
+UNCOLLECTED = 10_000_000  # bytes of forgotten functions beyond which it is worth 0.1 s to free those that form cycles
 
 
 class KeptFunctions:
@@ -34,6 +35,7 @@ class KeptFunctions:
         self._driver, self._state = driver, state
         # By its pickle, a function, the modules that came with it, and its `__main__`; the one used last is last.
         self._kept: dict[bytes, tuple[Read, ModuleType]] = {}
+        self._uncollected = 0
         self._latest: Read = None, {}  # not freed at the end of a forked call, which would copy its memory
         call = driver.RemoteCall
         self._read_arguments, self._read_function = call.read, call._read_function
@@ -56,10 +58,13 @@ class KeptFunctions:
         """Forget the functions that were read for the processes to come, and free their memory."""
         if not self._kept:
             return
+        self._uncollected += sum(map(len, self._kept))
         self._kept.clear()
         self._driver._fresh_main()
-        gc.unfreeze()  # at each fork, everything was excepted from the collection of garbage
-        gc.collect()
+        if self._uncollected > UNCOLLECTED:
+            self._uncollected = 0
+            gc.unfreeze()  # at each fork, everything was excepted from the collection of garbage
+            gc.collect()
 
     def _arguments(self, call: Any, text: str) -> Any:
         """Read the arguments of a call in the `__main__` of its function."""
