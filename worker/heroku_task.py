@@ -1438,8 +1438,11 @@ def _interruption(number: int) -> BaseException:
 
 def _watch_signals(reader: int) -> None:
     """Wake the main thread up for a signal, in case the system has delivered it to another thread."""
-    while signal.getsignal(number := ord(os.read(reader, 1))) not in (_on_signal, _on_second_signal):
-        pass
+    try:
+        while signal.getsignal(number := ord(os.read(reader, 1))) not in (_on_signal, _on_second_signal):
+            pass
+    except (OSError, TypeError):  # the task has closed the files that it does not know
+        return
     while signal.getsignal(number) is _on_signal and not _sender.has_ended:
         time.sleep(0.05)
         signal.pthread_kill(_sender.thread, number)

@@ -932,3 +932,9 @@ def test_the_helper_works_on_the_oldest_supported_python(app):
     assert result.rows[0]["l"] == "[1.0]"
     assert result.end == {"status": 0, "rows": 1}
     assert failed.failure["type"] == "ZeroDivisionError"
+
+
+def test_a_task_that_closes_all_other_files_shows_no_traceback_of_the_helper(app):
+    result = app.task(body("import os", "os.closerange(3, 256)", "time.sleep(0.2)", "return {'i': 1}")).run()
+    assert result.decoded_rows == [{"i": 1}]
+    assert "Traceback" not in result.stdout + result.stderr
