@@ -1,9 +1,10 @@
-"""A DataFrame of 100 MB to a worker and back: a warm dyno, loky and ipyparallel, both ways together in MB/s."""
+"""A DataFrame of 100 MB to a worker and back, both ways together in MB/s, and calls that have much data in common."""
 
 from __future__ import annotations
 
 import sysconfig
 import time
+from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -14,11 +15,16 @@ from heroku_magic.text.secret import Secret
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from concurrent.futures import Executor
 
     from benchmarks.testbed import Testbed
+    from heroku_magic import Heroku
+
+    Map = Callable[[Executor, int, int], Iterator[Measurement]]
 
 MB = 1_000_000
 ROUND_TRIP = 0.1  # seconds that the emulator adds
+WORKERS = 2
 
 
 def races(*, quick: bool) -> list[Race]:
@@ -33,7 +39,34 @@ def races(*, quick: bool) -> list[Race]:
     return [
         Race(name, "MB/s", Side("warm dyno", partial(ours, size=size)), others, repeats=1 if quick else 5),
         Race(f"{name}, round trip of {ROUND_TRIP:g} s", "MB/s", distant, [], 1 if quick else 3, emulator=far),
+        *_shared_races(quick=quick),
     ]
+
+
+def _shared_races(*, quick: bool) -> list[Race]:
+    calls, size, entries = (4, 2, 1_000) if quick else (100, 20, 200_000)
+    array, table = ({"calls": calls, "size": count} for count in (size, entries))
+    pickles = partial(processes_map, work=array_map, **array)
+    return [
+        Race(
+            f"map of {calls} calls with the same array of {size} MB",
+            "s",
+            Side(f"{WORKERS} warm dynos", partial(dynos_map, work=array_map, **array)),
+            [Side("ProcessPoolExecutor", pickles, Aim(1)), _loky_side(array_map, **array)],
+            repeats=1 if quick else 3,
+        ),
+        Race(
+            f"map of {calls} calls of a function that uses a dict of {entries:,} entries",
+            "s",
+            Side(f"{WORKERS} warm dynos", partial(dynos_map, work=table_map, **table)),
+            [_loky_side(table_map, **table)],
+            repeats=1 if quick else 3,
+        ),
+    ]
+
+
+def _loky_side(work: Map, *, calls: int, size: int) -> Side:
+    return Side("loky", partial(loky_map, work=work, calls=calls, size=size), Aim(1), missing_package("loky"))
 
 
 def frame(size: int) -> Any:
@@ -52,11 +85,16 @@ def echo(df: Any) -> Any:
 
 def ours(testbed: Testbed, *, size: int, is_far: bool = False) -> Iterator[Measurement]:
     """Call a function on a warm dyno of the embedded Heroku."""
-    heroku = testbed.remote() if is_far else testbed.local()
-    heroku.set_config("PYTHONPATH", Secret(sysconfig.get_paths()["purelib"]))  # a dyno has no pandas otherwise
+    heroku = _with_packages(testbed.remote() if is_far else testbed.local())
     on_dyno = heroku.function(echo, warm=True)
     on_dyno.remote(frame(1))
     return _measure(on_dyno.remote, size)
+
+
+def _with_packages(heroku: Heroku) -> Heroku:
+    """Let dynos import the packages of this process: they have no pandas otherwise."""
+    heroku.set_config("PYTHONPATH", Secret(sysconfig.get_paths()["purelib"]))
+    return heroku
 
 
 def loky(testbed: Testbed, *, size: int) -> Iterator[Measurement]:  # noqa: ARG001 - every lane gets the testbed
@@ -85,6 +123,58 @@ def _measure(call: Callable[[Any], Any], size: int) -> Iterator[Measurement]:
         began = time.perf_counter()
         assert call(df).equals(df)
         yield 2 * size / (time.perf_counter() - began)
+
+
+def dynos_map(testbed: Testbed, *, work: Map, calls: int, size: int) -> Iterator[Measurement]:
+    """Map over warm dynos of the embedded Heroku."""
+    with _with_packages(testbed.local()).pool(jobs=WORKERS) as pool:
+        yield from work(pool, calls, size)
+
+
+def processes_map(testbed: Testbed, *, work: Map, calls: int, size: int) -> Iterator[Measurement]:  # noqa: ARG001
+    """Map over processes that stay."""
+    with ProcessPoolExecutor(WORKERS) as pool:
+        yield from work(pool, calls, size)
+
+
+def loky_map(testbed: Testbed, *, work: Map, calls: int, size: int) -> Iterator[Measurement]:  # noqa: ARG001
+    """Map over the processes of joblib's pool."""
+    from loky import get_reusable_executor
+
+    yield from work(get_reusable_executor(max_workers=WORKERS), calls, size)
+
+
+def array_map(pool: Executor, calls: int, size: int) -> Iterator[Measurement]:
+    """Sum rows of an array of so many megabytes that is an argument of each call."""
+    import numpy as np
+
+    array = np.random.default_rng(1).random((size * MB // 8_000, 1_000))
+    expected = [row_sum(array, at) for at in range(calls)]
+    return _seconds_of(lambda: [*pool.map(row_sum, [array] * calls, range(calls))], expected)
+
+
+def row_sum(array: Any, at: int) -> float:
+    """Return the sum of a row."""
+    return float(array[at].sum())
+
+
+def table_map(pool: Executor, calls: int, size: int) -> Iterator[Measurement]:
+    """Look up entries of a dict that the function uses."""
+    table = {number: str(number) for number in range(size)}
+
+    def look_up(number: int) -> str:
+        return table[number]
+
+    return _seconds_of(lambda: [*pool.map(look_up, range(calls))], [*map(str, range(calls))])
+
+
+def _seconds_of(work: Callable[[], Any], expected: Any) -> Iterator[Measurement]:
+    assert work() == expected
+    yield
+    while True:
+        began = time.perf_counter()
+        assert work() == expected
+        yield time.perf_counter() - began
 
 
 if __name__ == "__main__":

@@ -122,7 +122,8 @@ def test_cancelling_an_async_for_cancels_the_run(heroku):
 
 def test_an_await_adds_no_tasks_to_those_of_the_user(heroku):
     async def main():
-        waiting = asyncio.create_task(heroku.function(lambda: 6 * 7).remote_async())
+        function = heroku.function(lambda: __import__("time").sleep(2) or 6 * 7)
+        waiting = asyncio.create_task(function.remote_async())
         await asyncio.sleep(0.1)
         return await asyncio.gather(*asyncio.all_tasks() - {asyncio.current_task()}), waiting.result()
 
