@@ -1441,7 +1441,7 @@ def _watch_signals(reader: int) -> None:
     try:
         while signal.getsignal(number := ord(os.read(reader, 1))) not in (_on_signal, _on_second_signal):
             pass
-    except (OSError, TypeError):  # the task has closed the files that it does not know
+    except (OSError, TypeError):  # the task has closed this file, too, as daemons do
         return
     while signal.getsignal(number) is _on_signal and not _sender.has_ended:
         time.sleep(0.05)
